@@ -1,0 +1,77 @@
+"""The contract of a backend: two small protocols and what they hand over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from edgesdk.model import Model
+from edgesdk.tensors import Array, TensorSpec
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Whether a backend can work on this machine, and if not, why and what mends it."""
+
+    backend: str
+    usable: bool
+    version: str = ""
+    """Of the library behind it; empty when it is absent."""
+    reason: str = ""
+    """One sentence: what was found."""
+    fix: str = ""
+    """What to do; empty when usable."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A model compiled by one backend. For TensorRT it fits one version and one kind of GPU."""
+
+    backend: str
+    data: bytes
+
+
+class Session(Protocol):
+    """An opened engine."""
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What `run` wants."""
+        ...
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """What `run` gives."""
+        ...
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Outputs by name for inputs by name.
+
+        The outputs are the session's until the next `run`; copy what must live longer.
+        Raises BackendError for a missing or unknown name, a wrong dtype or a wrong shape,
+        and after `close`.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free everything. Twice is harmless."""
+        ...
+
+
+class Backend(Protocol):
+    """Makes sessions from models."""
+
+    name: str
+
+    def probe(self) -> Probe:
+        """Truthfully, without raising and without side effects."""
+        ...
+
+    def compile(self, model: Model) -> Engine:
+        """Compile for this machine. Raises BackendError with the backend's own reason."""
+        ...
+
+    def open(self, engine: Engine) -> Session:
+        """Open what `compile` of the same backend made. Raises BackendError for any other."""
+        ...
