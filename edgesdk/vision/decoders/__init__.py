@@ -1,0 +1,73 @@
+"""How a model's outputs are read: one file for each kind of head, its name is the `type`.
+
+A new decoder is a new file here, with `Settings` (a frozen dataclass: the keys that a spec may
+give beside `type`) and `Decoder(settings, preprocess)`, which obeys one of the protocols below.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol, TypeAlias
+
+from edgesdk import _config
+from edgesdk.detections import Detections
+from edgesdk.errors import ConfigError, UnknownName
+from edgesdk.geometry import Placement
+from edgesdk.preprocess import Preprocess
+from edgesdk.tensors import Array
+from edgesdk.vision.classification import Classification
+
+
+class DetectionDecoder(Protocol):
+    """Finds boxes in the outputs for one picture."""
+
+    task: Literal["detect"]
+
+    def decode(self, outputs: Mapping[str, Array], placement: Placement) -> Detections:
+        """Boxes in pixels of the original picture, best first; nothing of `outputs` is kept.
+
+        Raises ModelError when the outputs are not this head's.
+        """
+        ...
+
+
+class ClassDecoder(Protocol):
+    """Reads the scores of the classes for one picture."""
+
+    task: Literal["classify"]
+
+    def decode(self, outputs: Mapping[str, Array], placement: Placement) -> Classification:
+        """Scores of all classes; nothing of `outputs` is kept.
+
+        Raises ModelError when the outputs are not this head's.
+        """
+        ...
+
+
+Decoder: TypeAlias = DetectionDecoder | ClassDecoder
+
+
+def decoder_types() -> tuple[str, ...]:
+    """Names that `type` may have."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+def make_decoder(table: Mapping[str, Any], where: str, preprocess: Preprocess) -> Decoder:
+    """Make the decoder that a spec's [decoder] table describes.
+
+    `where` names the file for messages; `preprocess` gives the input's size, which the grids
+    of a detector follow. Raises UnknownName for a `type` that no file has, ConfigError for a
+    missing `type` or a key that is not among that decoder's settings.
+    """
+    kind = table.get("type")
+    if not isinstance(kind, str):
+        raise ConfigError(f"{where}: [decoder] needs a key 'type', e.g. type = \"yolox\"")
+    if kind not in decoder_types():
+        raise UnknownName("decoder", kind, decoder_types())
+    module = importlib.import_module(f"{__name__}.{kind}")
+    given = {key: value for key, value in table.items() if key != "type"}
+    settings = _config.parse(module.Settings, given, f"{where}: [decoder]")
+    decoder: Decoder = module.Decoder(settings, preprocess)
+    return decoder
