@@ -1,0 +1,109 @@
+"""ONNX Runtime on the CPU: what every machine can run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from edgesdk._optional import available, require
+from edgesdk.backends._feeds import check_feeds, specs_of
+from edgesdk.backends.base import Engine, Probe
+from edgesdk.errors import BackendError
+from edgesdk.model import Model
+from edgesdk.tensors import Array, TensorSpec
+
+
+class OnnxRuntimeBackend:
+    """Runs on the CPU provider only, so that a GPU never changes the figures of a report."""
+
+    name = "onnxruntime"
+
+    def __init__(self, threads: int = 0, exact: bool = False) -> None:
+        """`threads` 0: as many as there are cores.
+
+        `exact` turns graph optimizations off, so that Q/DQ nodes are computed as written; it is
+        what accuracy is measured with. Without it, they are fused into INT8 kernels.
+        """
+        self.threads = threads
+        self.exact = exact
+
+    def probe(self) -> Probe:
+        """Usable wherever the package `onnxruntime` loads."""
+        if not available("onnxruntime"):
+            reason = "the package onnxruntime is not installed, or does not load"
+            return Probe(self.name, False, "", reason, "pip install 'edgesdk[cpu]'")
+        version = str(_module().__version__)
+        return Probe(self.name, True, version, "runs on this machine's CPU")
+
+    def compile(self, model: Model) -> Engine:
+        """The engine is the ONNX file itself; ONNX Runtime compiles when it opens."""
+        return Engine(self.name, model.to_bytes())
+
+    def open(self, engine: Engine) -> OnnxRuntimeSession:
+        """Open an ONNX file. Raises BackendError with ONNX Runtime's own reason."""
+        if engine.backend != self.name:
+            raise BackendError(
+                f"this engine was made by {engine.backend!r}, not by {self.name!r}",
+                f"open it with the backend {engine.backend!r}",
+            )
+        ort = _module()
+        try:
+            session = ort.InferenceSession(
+                engine.data, self._options(ort), providers=["CPUExecutionProvider"]
+            )
+        except ort.capi.onnxruntime_pybind11_state.Fail as error:
+            raise BackendError(f"ONNX Runtime refuses the model: {error}") from error
+        except (
+            ort.capi.onnxruntime_pybind11_state.InvalidGraph,
+            ort.capi.onnxruntime_pybind11_state.InvalidProtobuf,
+            ort.capi.onnxruntime_pybind11_state.InvalidArgument,
+            ort.capi.onnxruntime_pybind11_state.NotImplemented,
+        ) as error:
+            raise BackendError(f"ONNX Runtime refuses the model: {error}") from error
+        return OnnxRuntimeSession(session)
+
+    def _options(self, ort: ModuleType) -> Any:
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = self.threads
+        level = ort.GraphOptimizationLevel
+        options.graph_optimization_level = (
+            level.ORT_DISABLE_ALL if self.exact else level.ORT_ENABLE_ALL
+        )
+        return options
+
+
+class OnnxRuntimeSession:
+    """A loaded ONNX file. `run` may be called from several threads; outputs are the caller's."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._inputs = specs_of(session.get_inputs())
+        self._outputs = specs_of(session.get_outputs())
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What `run` wants."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """What `run` gives."""
+        return self._outputs
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Outputs by name for inputs by name."""
+        if self._session is None:
+            raise BackendError("this session is closed", "open the engine again")
+        check_feeds(self._inputs, feeds)
+        names = [spec.name for spec in self._outputs]
+        return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+
+    def close(self) -> None:
+        """Let go of the model. Twice is harmless."""
+        self._session = None
+
+
+def _module() -> ModuleType:
+    return require("onnxruntime", "run models on the CPU")

@@ -1,0 +1,38 @@
+"""Small changes to a graph, each giving a new model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import onnx
+
+from edgesdk.model.model import Model
+
+
+def initializers(model: Model) -> dict[str, onnx.TensorProto]:
+    """Constant tensors by name."""
+    return {tensor.name: tensor for tensor in model.proto.graph.initializer}
+
+
+def value_shapes(model: Model) -> dict[str, tuple[int, ...]]:
+    """Shapes of all tensors that shape inference knows, by name."""
+    graph = model.proto.graph
+    shapes = {t.name: tuple(t.dims) for t in graph.initializer}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        tensor = value.type.tensor_type
+        if tensor.HasField("shape") and all(d.HasField("dim_value") for d in tensor.shape.dim):
+            shapes[value.name] = tuple(d.dim_value for d in tensor.shape.dim)
+    return shapes
+
+
+def with_outputs(model: Model, names: Iterable[str]) -> Model:
+    """The same model with these float tensors as outputs too."""
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model.proto)
+    present = {value.name for value in (*proto.graph.output, *proto.graph.input)}
+    for name in names:
+        if name not in present:
+            value = onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+            proto.graph.output.append(value)
+            present.add(name)
+    return Model.of(proto, model.name)
