@@ -1,0 +1,5 @@
+"""Checks of a graph against what TensorRT takes, before TensorRT sees it."""
+
+from edgesdk.lint.rules import Finding, check_for_tensorrt
+
+__all__ = ["Finding", "check_for_tensorrt"]

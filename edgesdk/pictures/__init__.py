@@ -1,0 +1,6 @@
+"""Sets of pictures to calibrate and measure with: a folder, a tar, an npz or a video."""
+
+from edgesdk.pictures.open import open_pictures
+from edgesdk.pictures.set import Picture, PictureSet
+
+__all__ = ["Picture", "PictureSet", "open_pictures"]

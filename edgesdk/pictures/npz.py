@@ -1,0 +1,86 @@
+"""Pictures in one .npz: an array X of uint8 RGB and, for classification, an array Y of classes."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from edgesdk.errors import DataError
+from edgesdk.pictures.set import Loader, Picture, PictureSet
+
+HOW = "save them with numpy.savez(path, X=pictures, Y=classes)"
+
+
+def open_npz(path: Path) -> PictureSet:
+    """Open the pictures `X`, uint8 of shape (N, H, W, 3) in RGB or (N, H, W) in grey.
+
+    They are read from the file one by one. Raises DataError for any other content.
+    """
+    shape = _check(path)
+    classes = _classes(path, shape[0])
+
+    def loaders() -> Iterator[tuple[str, Loader]]:
+        with zipfile.ZipFile(path) as archive, archive.open("X.npy") as file:
+            _header(file)
+            for index in range(shape[0]):
+                raw = np.frombuffer(file.read(int(np.prod(shape[1:]))), np.uint8)
+                class_id = None if classes is None else int(classes[index])
+                picture = Picture(
+                    f"{path.name}[{index}]", _as_bgr(raw.reshape(shape[1:])), class_id=class_id
+                )
+                yield picture.name, partial(_same, picture)
+
+    return PictureSet(str(path), shape[0], loaders, labelled=classes is not None)
+
+
+def _check(path: Path) -> tuple[int, ...]:
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("X.npy") as file:
+            shape, fortran, dtype = _header(file)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        raise DataError(f"{path}: not an npz with an array X: {error}", HOW) from error
+    fits = len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)
+    if dtype != np.uint8 or fortran or not fits or 0 in shape:
+        raise DataError(
+            f"{path}: X should be uint8 pictures of shape (N, H, W, 3), found {dtype}{list(shape)}",
+            HOW,
+        )
+    return shape
+
+
+def _classes(path: Path, count: int) -> NDArray[np.int64] | None:
+    with np.load(path, allow_pickle=False) as arrays:
+        if "Y" not in arrays.files:
+            return None
+        classes = arrays["Y"]
+    if classes.shape != (count,) or classes.dtype.kind not in "iu":
+        raise DataError(
+            f"{path}: Y should be {count} integers, found {classes.dtype}{list(classes.shape)}",
+            HOW,
+        )
+    integers: NDArray[np.int64] = classes.astype(np.int64)
+    return integers
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
+    version = npy.read_magic(file)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, fortran, dtype = read(file)
+    return tuple(int(size) for size in shape), bool(fortran), dtype
+
+
+def _same(picture: Picture) -> Picture:
+    return picture
+
+
+def _as_bgr(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if image.ndim == 2:
+        return np.repeat(image[..., None], 3, axis=2)
+    return np.ascontiguousarray(image[..., ::-1])
