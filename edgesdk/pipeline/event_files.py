@@ -1,0 +1,184 @@
+"""Sinks that write events: CSV and JSON lines as they happen, JSON as one whole.
+
+A line is handed to the system in one piece, so a reader (or a crash) never meets half a line, and
+`tail -f` shows events while the run goes on. A .json is one array and only whole at the end:
+it grows under a temporary name and takes its place on `close`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from edgesdk.errors import EdgeError, UsageError
+from edgesdk.pipeline.packet import Event, Packet
+from edgesdk.pipeline.protocols import Sink
+
+
+def event_file(path: Path, kind: type[Event]) -> Sink:
+    """A sink for the events `kind`, by the extension: .csv, .jsonl or .json.
+
+    The columns (keys) are the fields of `kind` in their order, `frame` and `time_ms` first.
+    The file is made with the first packet: a run that processed no frame leaves an older file
+    as it is. Raises UsageError for another extension.
+    """
+    kinds: dict[str, Callable[[Path, type[Event]], Sink]] = {
+        ".csv": CsvEvents,
+        ".jsonl": JsonLinesEvents,
+        ".json": JsonEvents,
+    }
+    if path.suffix.lower() not in kinds:
+        raise UsageError(f"{path}: events are written as {', '.join(kinds)}")
+    return kinds[path.suffix.lower()](path, kind)
+
+
+class LineFile:
+    """A file that grows by whole lines; after a full disk it ends with the last whole one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._handle: int | None = None
+        self._size = 0
+
+    @property
+    def is_open(self) -> bool:
+        """True from the first `open` until `close`."""
+        return self._handle is not None
+
+    def open(self) -> None:
+        """Begin an empty file."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def write(self, text: str) -> None:
+        """Append whole lines in one piece."""
+        assert self._handle is not None
+        data = text.encode()
+        try:
+            if os.write(self._handle, data) < len(data):
+                raise OSError(28, "No space left on device")
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._handle, self._size)
+            raise self._failed(error) from error
+        self._size += len(data)
+
+    def close(self) -> None:
+        """Close the file. Twice is harmless."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def _failed(self, error: OSError) -> EdgeError:
+        return EdgeError(
+            f"cannot write {self.path}: {error.strerror or error}",
+            "free some space or name another place; the lines that are there are whole",
+        )
+
+
+class CsvEvents:
+    """Comma-separated, RFC 4180 quoting, a header line, lines end in a line feed."""
+
+    name = "events"
+
+    def __init__(self, path: Path, kind: type[Event]) -> None:
+        self._file = LineFile(path)
+        self._columns = [field.name for field in dataclasses.fields(kind)]
+
+    def accept(self, packet: Packet) -> None:
+        """Write one line for each event, at once."""
+        if not self._file.is_open:
+            self._file.open()
+            self._file.write(_csv_line(self._columns))
+        for event in packet.events:
+            self._file.write(_csv_line([getattr(event, name) for name in self._columns]))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class JsonLinesEvents:
+    """One JSON object on each line."""
+
+    name = "events"
+
+    def __init__(self, path: Path, kind: type[Event]) -> None:
+        self._file = LineFile(path)
+
+    def accept(self, packet: Packet) -> None:
+        """Write one line for each event, at once."""
+        if not self._file.is_open:
+            self._file.open()
+        for event in packet.events:
+            self._file.write(_json(event) + "\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class JsonEvents:
+    """One JSON array of objects, put in its place when it is complete."""
+
+    name = "events"
+
+    def __init__(self, path: Path, kind: type[Event]) -> None:
+        self._path = path
+        self._file: LineFile | None = None
+        self._separator = "[\n"
+
+    def accept(self, packet: Packet) -> None:
+        """Append to the temporary file."""
+        if self._file is None:
+            self._file = LineFile(_temporary(self._path))
+            self._file.open()
+        for event in packet.events:
+            self._file.write(self._separator + _json(event))
+            self._separator = ",\n"
+
+    def close(self) -> None:
+        """End the array and rename the file."""
+        if self._file is None:
+            return
+        try:
+            self._file.write("[]\n" if self._separator == "[\n" else "\n]\n")
+            self._file.close()
+            self._file.path.chmod(0o644)
+            self._file.path.replace(self._path)
+        finally:
+            self._file.close()
+            self._file.path.unlink(missing_ok=True)
+            self._file = None
+
+
+def _csv_line(values: Sequence[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue()
+
+
+def _json(event: Event) -> str:
+    return json.dumps(dataclasses.asdict(event), allow_nan=False)
+
+
+def _temporary(path: Path) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise EdgeError(
+            f"cannot write {path}: {error.strerror or error}", "name another place"
+        ) from error
+    os.close(handle)
+    return Path(name)

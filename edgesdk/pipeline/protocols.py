@@ -1,0 +1,76 @@
+"""The three things a pipeline is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from edgesdk.frames import Frame
+from edgesdk.pipeline.packet import Packet
+
+
+class Source(Protocol):
+    """Gives frames. It is iterated in a thread of its own, once."""
+
+    @property
+    def name(self) -> str:
+        """For messages and reports, e.g. the file's path."""
+        ...
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of media time."""
+        ...
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of its frames in pixels."""
+        ...
+
+    @property
+    def count(self) -> int | None:
+        """How many frames it promises; None where that is not known."""
+        ...
+
+    @property
+    def live(self) -> bool:
+        """True for a camera: frames come when they come, whether or not anyone is ready."""
+        ...
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames in order. Raises DataError when they cannot be read (any more)."""
+        ...
+
+    def close(self) -> None:
+        """Free the device or file; called after the last frame, in the thread that iterated."""
+        ...
+
+
+class Stage(Protocol):
+    """One step of the work on a packet. It is called in the order of frames, by one thread."""
+
+    @property
+    def name(self) -> str:
+        """Under which it is timed and named in errors; each stage of a pipeline has its own."""
+        ...
+
+    def __call__(self, packet: Packet) -> Packet:
+        """The packet with what this stage adds."""
+        ...
+
+
+class Sink(Protocol):
+    """Takes finished packets: writes a file, shows progress, collects."""
+
+    @property
+    def name(self) -> str:
+        """Under which it is timed and named in errors."""
+        ...
+
+    def accept(self, packet: Packet) -> None:
+        """Take one packet. It must not keep the frame longer than it needs."""
+        ...
+
+    def close(self) -> None:
+        """Complete what was begun. Called once, however the run ends."""
+        ...

@@ -1,0 +1,61 @@
+"""Sinks that draw and that collect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesdk.errors import UsageError
+from edgesdk.pipeline.packet import Event, Packet
+from edgesdk.video import FOURCC, VideoWriter
+
+Draw: TypeAlias = Callable[[Packet], NDArray[np.uint8]]
+"""Makes the picture to show for a packet; it may not write to the frame's own pixels."""
+
+
+class VideoFile:
+    """An annotated video, .mp4 or .webm; it takes its place when the run ends, however it ends."""
+
+    name = "video"
+
+    def __init__(self, path: Path, fps: float, draw: Draw) -> None:
+        """`fps` is the source's. Raises UsageError for another kind of file."""
+        if path.suffix.lower() not in FOURCC:
+            raise UsageError(f"{path}: a video is written as {' or '.join(FOURCC)}")
+        self._path = path
+        self._fps = fps
+        self._draw = draw
+        self._writer: VideoWriter | None = None
+
+    def accept(self, packet: Packet) -> None:
+        """Draw and append one picture."""
+        picture = self._draw(packet)
+        if self._writer is None:
+            height, width = picture.shape[:2]
+            self._writer = VideoWriter(self._path, self._fps, (width, height))
+        self._writer.write(picture)
+
+    def close(self) -> None:
+        """Complete the file."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+class Collect:
+    """Keeps every event in a list: for tests, and for runs that are short."""
+
+    name = "collect"
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def accept(self, packet: Packet) -> None:
+        """Keep the events, not the pictures."""
+        self.events.extend(packet.events)
+
+    def close(self) -> None:
+        """There is nothing to complete."""

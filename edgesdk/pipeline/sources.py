@@ -1,0 +1,114 @@
+"""Where frames come from today: video files, sets of pictures and simulated scenes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgesdk.errors import DataError, UsageError
+from edgesdk.frames import Frame
+from edgesdk.pictures import PictureSet, open_pictures
+from edgesdk.pipeline.protocols import Source
+from edgesdk.sim import TrafficScene, parse_uri
+from edgesdk.video import UNSTATED_FPS, VideoReader, read_video
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v"})
+WORKS_NOW = (
+    "what works now: a video file, a folder, tar or npz of pictures, or sim://traffic?seed=3"
+)
+
+_log = logging.getLogger(__name__)
+
+
+def open_source(text: str) -> Source:
+    """Open the source that `text` names.
+
+    A video file by its extension; a folder, tar or npz of pictures, in natural order; or a
+    simulation such as sim://traffic?seed=3&frames=600. Raises DataError when it cannot be read,
+    ConfigError for a bad simulation and UsageError for cameras and streams, which come later.
+    """
+    scheme, colons, _ = text.partition("://")
+    if colons and scheme == "sim":
+        return SimSource(text)
+    if colons or text.startswith("/dev/"):
+        kind = scheme if colons else "camera device"
+        raise UsageError(f"{text}: sources of the kind {kind!r} are not supported yet", WORKS_NOW)
+    path = Path(text)
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder", WORKS_NOW)
+    if path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES:
+        return VideoSource(path)
+    return PictureSource(open_pictures(path))
+
+
+class VideoSource:
+    """The frames of a video file, none left out."""
+
+    live = False
+
+    def __init__(self, path: Path) -> None:
+        self._reader: VideoReader = read_video(path)
+        self.name = str(path)
+        self.fps = self._reader.fps
+        self.size = (self._reader.width, self._reader.height)
+        self.count = self._reader.count
+
+    def __iter__(self) -> Iterator[Frame]:
+        return iter(self._reader)
+
+    def close(self) -> None:
+        """Nothing stays open between iterations."""
+
+
+class PictureSource:
+    """A set of pictures as frames, at a nominal 25 frames per second.
+
+    Pictures that cannot be read are left out, and named in a warning at the end.
+    """
+
+    live = False
+    fps = UNSTATED_FPS
+
+    def __init__(self, pictures: PictureSet) -> None:
+        self._pictures = pictures
+        self.name = pictures.source
+        self.count = pictures.count
+        first = next(iter(pictures)).image
+        self.size = (first.shape[1], first.shape[0])
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index, picture in enumerate(self._pictures):
+            time_ns = round(index * 1e9 / self.fps)
+            yield Frame(picture.image, index, time_ns, time.monotonic_ns(), picture.name)
+
+    def close(self) -> None:
+        """Say what was left out."""
+        skipped = self._pictures.skipped
+        if skipped:
+            some = "; ".join(f"{name}: {reason}" for name, reason in list(skipped.items())[:5])
+            _log.warning("%d pictures could not be read and were left out: %s", len(skipped), some)
+
+
+class SimSource:
+    """A simulated scene, as fast as it can be drawn; its truth is in `scene`."""
+
+    live = False
+
+    def __init__(self, uri: str) -> None:
+        settings = parse_uri(uri)
+        self.scene = TrafficScene(settings)
+        self.name = uri
+        self.fps = settings.fps
+        self.size = (settings.width, settings.height)
+        self.count: int | None = settings.frames
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index in range(self.scene.settings.frames):
+            time_ns = round(index * 1e9 / self.fps)
+            image = self.scene.frame(index)
+            yield Frame(image, index, time_ns, time.monotonic_ns(), self.name)
+
+    def close(self) -> None:
+        """There is nothing to free."""
