@@ -1,0 +1,31 @@
+"""The bundle: everything between a desk and a board in one checked folder."""
+
+from edgesdk.bundle.bundle import Bundle, open_bundle, write_bundle
+from edgesdk.bundle.manifest import (
+    Accuracy,
+    Calibration,
+    LayerPrecision,
+    Manifest,
+    Origin,
+    OutputAccuracy,
+    Precision,
+    Range,
+    Target,
+    TaskMetric,
+)
+
+__all__ = [
+    "Accuracy",
+    "Bundle",
+    "Calibration",
+    "LayerPrecision",
+    "Manifest",
+    "Origin",
+    "OutputAccuracy",
+    "Precision",
+    "Range",
+    "Target",
+    "TaskMetric",
+    "open_bundle",
+    "write_bundle",
+]

@@ -1,0 +1,142 @@
+"""The content of manifest.json. docs/reference/bundle.md states the format whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from edgesdk.spec import ModelSpec
+
+FORMAT = 1
+"""Raised when a reader of an older version would misunderstand the bundle."""
+
+Precision = Literal["int8", "fp16", "fp32"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The float model that the bundle was built from."""
+
+    name: str
+    digest: str
+    """SHA-256 of the ONNX file that was given."""
+    opset: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the graph was written for."""
+
+    device: str
+    """A device profile's name, e.g. "agx-orin-64gb"."""
+    jetpack: str
+    tensorrt: str
+    opset: int
+
+
+@dataclass(frozen=True)
+class LayerPrecision:
+    """One operator that can run in INT8, and what it was given."""
+
+    node: str
+    operator: str
+    precision: Precision
+    macs: int
+    """Multiply-accumulates for one picture."""
+    sqnr_db: float | None = None
+    """Signal to noise of its output when this layer alone runs in INT8; None: not measured."""
+    reason: str = ""
+    """Why it is not INT8."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """The range of one INT8 tensor."""
+
+    amax: float
+    """The magnitude that INT8 127 stands for; scale = amax / 127."""
+    largest: float
+    """The largest magnitude seen in calibration."""
+    saturated: float
+    """Share of the values beyond amax, 0..1."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What calibration saw."""
+
+    recipe: str
+    observer: str
+    source: str
+    pictures: int
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Picture -> why it could not be read."""
+    ranges: dict[str, Range] = field(default_factory=dict)
+    """By tensor name."""
+
+
+@dataclass(frozen=True)
+class OutputAccuracy:
+    """One output of the bundle's graph against the same output of the float model."""
+
+    sqnr_db: float | None
+    """10 log10(signal energy / error energy) over all pictures; None: no error at all."""
+    cosine: float
+
+
+@dataclass(frozen=True)
+class TaskMetric:
+    """A figure of the task, for the float model and for the bundle."""
+
+    name: str
+    """E.g. "mAP50-95" or "top-1"."""
+    float_model: float
+    bundle: float
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What the precision costs: measured, on the CPU, with graph optimizations off."""
+
+    source: str
+    pictures: int
+    held_out: bool
+    """False: these are the calibration pictures, so the figures are flattering."""
+    outputs: dict[str, OutputAccuracy] = field(default_factory=dict)
+    """By output group: an output's name, or name[boxes] and the like where the decoder knows."""
+    metrics: tuple[TaskMetric, ...] = ()
+    note: str = ""
+    """Why there are no task metrics, where there are none."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that is known of a bundle, except the graph itself."""
+
+    name: str
+    sdk_version: str
+    created: str
+    """UTC, ISO 8601."""
+    precision: Precision
+    origin: Origin
+    target: Target
+    spec: ModelSpec | None
+    """None where nothing was said of preprocessing: the bundle then runs on tensors only."""
+    layers: tuple[LayerPrecision, ...] = ()
+    other_nodes: Precision = "fp32"
+    """What all operators that do not stand in `layers` compute in."""
+    calibration: Calibration | None = None
+    accuracy: Accuracy | None = None
+    format: int = FORMAT
+
+    @property
+    def device(self) -> str:
+        """The device profile's name."""
+        return self.target.device
+
+    @property
+    def int8_share(self) -> float:
+        """Share of the multiply-accumulates that run in INT8, 0..1."""
+        total = sum(layer.macs for layer in self.layers)
+        inside = sum(layer.macs for layer in self.layers if layer.precision == "int8")
+        return inside / total if total else 0.0
