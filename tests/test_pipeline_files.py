@@ -1,0 +1,203 @@
+"""What a run reads and what it writes: sources by name, events as CSV and JSON, videos."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgesdk.errors import ConfigError, DataError, EdgeError, UsageError
+from edgesdk.frames import Frame
+from edgesdk.pipeline import Event, Packet, Pipeline, VideoFile, event_file, open_source
+from edgesdk.pipeline.times import Durations
+from edgesdk.sim import TrafficScene, TrafficSettings
+
+
+@dataclass(frozen=True)
+class Passed(Event):
+    label: str
+    x_px: float
+
+
+def packet(index: int, *events: Event, level: int = 0) -> Packet:
+    image = np.full((48, 64, 3), level, np.uint8)
+    return Packet(Frame(image, index, index * 40_000_000, 0), events=events)
+
+
+EVENTS = [Passed(3, 120.0, "car", 1.5), Passed(3, 120.0, 'a "big", truck', 2.0)]
+
+
+def test_csv_has_a_header_and_a_line_for_each_event(tmp_path: Path) -> None:
+    sink = event_file(tmp_path / "a.csv", Passed)
+    sink.accept(packet(0))
+    sink.accept(packet(3, *EVENTS))
+    sink.close()
+    text = (tmp_path / "a.csv").read_text()
+    assert text.splitlines()[0] == "frame,time_ms,label,x_px"
+    rows = list(csv.DictReader(text.splitlines()))
+    assert [row["label"] for row in rows] == ["car", 'a "big", truck']
+    assert float(rows[1]["x_px"]) == 2.0
+
+
+def test_a_csv_without_events_still_has_its_header(tmp_path: Path) -> None:
+    sink = event_file(tmp_path / "a.csv", Passed)
+    sink.accept(packet(0))
+    sink.close()
+    assert (tmp_path / "a.csv").read_text() == "frame,time_ms,label,x_px\n"
+
+
+def test_json_lines_can_be_read_while_the_run_goes_on(tmp_path: Path) -> None:
+    sink = event_file(tmp_path / "a.jsonl", Passed)
+    sink.accept(packet(3, *EVENTS))
+    lines = (tmp_path / "a.jsonl").read_text().splitlines()
+    assert json.loads(lines[0]) == {"frame": 3, "time_ms": 120.0, "label": "car", "x_px": 1.5}
+    assert len(lines) == 2
+    sink.close()
+
+
+@pytest.mark.parametrize("events", [[], EVENTS[:1], EVENTS])
+def test_json_is_one_array_that_appears_when_it_is_whole(
+    tmp_path: Path, events: list[Event]
+) -> None:
+    path = tmp_path / "a.json"
+    sink = event_file(path, Passed)
+    sink.accept(packet(3, *events))
+    assert not path.exists()
+    sink.close()
+    assert [row["label"] for row in json.loads(path.read_text())] == [e.label for e in events]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_run_without_frames_leaves_the_old_events(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("old")
+    event_file(tmp_path / "a.csv", Passed).close()
+    assert (tmp_path / "a.csv").read_text() == "old"
+
+
+def test_another_extension_is_a_misuse(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"\.csv, \.jsonl, \.json"):
+        event_file(tmp_path / "a.xlsx", Passed)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.json"])
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    sink = event_file(tmp_path / "file" / name, Passed)
+    with pytest.raises(EdgeError, match="cannot write"):
+        sink.accept(packet(0))
+
+
+def test_a_full_disk_leaves_whole_lines(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the disk."""
+    code = f"""
+        import resource, signal
+        from pathlib import Path
+        from dataclasses import dataclass
+        import numpy as np
+        from edgesdk.errors import EdgeError
+        from edgesdk.frames import Frame
+        from edgesdk.pipeline import Event, Packet, event_file
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        sink = event_file(Path({str(tmp_path)!r}) / "a.csv", Event)
+        frame = Frame(np.zeros((1, 1, 3), np.uint8), 0, 0, 0)
+        try:
+            for i in range(1000):
+                sink.accept(Packet(frame, events=(Event(i, 123.456),)))
+        except EdgeError as error:
+            print(error)
+        sink.close()
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
+    )
+    assert "cannot write" in run.stdout
+    text = (tmp_path / "a.csv").read_text()
+    assert text.endswith(",123.456\n")
+    assert [int(row["frame"]) for row in csv.DictReader(text.splitlines())] == list(
+        range(text.count("\n") - 1)
+    )
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.webm"])
+def test_an_annotated_video_has_a_picture_for_each_packet(tmp_path: Path, name: str) -> None:
+    sink = VideoFile(tmp_path / name, 10.0, lambda p: p.frame.image + np.uint8(50))
+    for i in range(8):
+        sink.accept(packet(i, level=i * 10))
+    assert not (tmp_path / name).exists()
+    sink.close()
+    capture = cv2.VideoCapture(str(tmp_path / name))
+    levels = [float(capture.read()[1].mean()) for _ in range(8)]
+    assert levels == pytest.approx([50 + 10 * i for i in range(8)], abs=4)
+    assert not capture.read()[0]
+
+
+def test_a_folder_of_pictures_comes_in_natural_order(tmp_path: Path) -> None:
+    for i in (1, 2, 10, 20):
+        cv2.imwrite(str(tmp_path / f"p{i}.png"), np.full((20, 30, 3), i, np.uint8))
+    source = open_source(str(tmp_path))
+    assert [int(frame.image[0, 0, 0]) for frame in source] == [1, 2, 10, 20]
+    assert (source.size, source.count, source.live) == ((30, 20), 4, False)
+
+
+def test_an_unreadable_picture_is_left_out_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for i in (1, 2):
+        cv2.imwrite(str(tmp_path / f"p{i}.png"), np.full((20, 30, 3), i, np.uint8))
+    (tmp_path / "p3.png").write_bytes(b"no picture")
+    summary = Pipeline(open_source(str(tmp_path)), []).run()
+    assert summary.frames_read == 2
+    assert "1 pictures could not be read" in caplog.text
+    assert "p3.png" in caplog.text
+
+
+def test_a_simulation_gives_the_frames_of_its_scene() -> None:
+    source = open_source("sim://traffic?seed=3&frames=4&width=128&height=96&fps=10")
+    scene = TrafficScene(TrafficSettings(seed=3, frames=4, width=128, height=96, fps=10))
+    frames = list(source)
+    assert [f.time_ns for f in frames] == [0, 100_000_000, 200_000_000, 300_000_000]
+    assert all(np.array_equal(f.image, scene.frame(f.index)) for f in frames)
+    assert (source.size, source.count, source.fps) == ((128, 96), 4, 10.0)
+
+
+@pytest.mark.parametrize("text", ["csi://0", "rtsp://camera/1", "/dev/video0", "usb://1"])
+def test_a_camera_is_refused_with_what_works_now(text: str) -> None:
+    with pytest.raises(UsageError, match="not supported yet") as caught:
+        open_source(text)
+    assert "sim://traffic" in caught.value.hint
+
+
+def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"absent.mp4: no such file"):
+        open_source(str(tmp_path / "absent.mp4"))
+
+
+def test_a_wrong_key_of_a_simulation_is_named() -> None:
+    with pytest.raises(ConfigError, match="sed"):
+        open_source("sim://traffic?sed=3")
+
+
+@given(st.lists(st.integers(100, 10**12), min_size=1, max_size=200), st.floats(0.01, 1.0))
+def test_quantiles_are_right_to_one_percent(values: list[int], q: float) -> None:
+    durations = Durations()
+    for value in values:
+        durations.add(value)
+    exact = np.quantile(values, q, method="inverted_cdf") / 1e6
+    assert durations.quantile_ms(q) == pytest.approx(exact, rel=0.0101)
+    assert (durations.count, durations.total_ns) == (len(values), sum(values))
+    assert (durations.min_ns, durations.max_ns) == (min(values), max(values))
+
+
+def test_a_duration_of_nothing_is_zero() -> None:
+    assert Durations().quantile_ms(0.5) == 0.0
