@@ -25,7 +25,7 @@ LAYERS = [
     {"zoo"},
     {"bundle", "spec"},
     {"pictures"},
-    {"model", "devices", "preprocess", "video"},
+    {"model", "devices", "board", "preprocess", "video"},
     {"tensors", "frames", "detections", "geometry"},
     {"errors", "_optional", "_resources", "_digest", "_config", "_files", "_version", "_progress"},
 ]
