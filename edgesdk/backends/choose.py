@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from edgesdk.backends.base import Backend
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from edgesdk.backends.base import Backend, Session
 from edgesdk.backends.onnxruntime import OnnxRuntimeBackend
 from edgesdk.backends.reference import ReferenceBackend
 from edgesdk.backends.tensorrt import TensorRTBackend
 from edgesdk.errors import UnknownName
+from edgesdk.model import Model
 
 
 def backend_names() -> tuple[str, ...]:
     """All backends, usable here or not; the fastest first."""
     return ("tensorrt", "onnxruntime", "reference")
+
+
+@contextmanager
+def opened(backend: Backend, model: Model) -> Iterator[Session]:
+    """Compile and open `model`, and close it afterwards."""
+    session = backend.open(backend.compile(model))
+    try:
+        yield session
+    finally:
+        session.close()
 
 
 def load_backend(name: str, threads: int = 0, exact: bool = False) -> Backend:

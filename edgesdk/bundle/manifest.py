@@ -127,6 +127,8 @@ class Manifest:
     """What all operators that do not stand in `layers` compute in."""
     calibration: Calibration | None = None
     accuracy: Accuracy | None = None
+    warnings: tuple[str, ...] = ()
+    """What a user of the bundle should know, in sentences."""
     format: int = FORMAT
 
     @property

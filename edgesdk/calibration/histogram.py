@@ -35,7 +35,7 @@ class Histogram:
     def centers(self) -> NDArray[np.float64]:
         """Middle of each bin."""
         width = 2.0 ** (self.exponent or 0) / BINS
-        centers: NDArray[np.float64] = (np.arange(BINS) + 0.5) * width
+        centers: NDArray[np.float64] = (np.arange(BINS, dtype=np.float64) + 0.5) * width
         return centers
 
     def add(self, values: Array) -> None:

@@ -19,6 +19,8 @@ class Recipe:
     """One line for people."""
     observer: ObserverName
     """minmax never saturates; mse weighs rounding against saturation."""
+    max_pictures: int = 1000
+    """Of a larger set, so many evenly spread pictures are taken."""
     operators: tuple[str, ...] = ("Conv", "ConvTranspose", "Gemm", "MatMul")
     """Operators whose inputs become INT8 (TensorRT's own INT8 operators)."""
     min_layer_sqnr_db: float | None = None

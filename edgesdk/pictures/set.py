@@ -61,6 +61,25 @@ class PictureSet:
         if not good:
             raise self._nothing_readable()
 
+    def thinned(self, limit: int) -> PictureSet:
+        """At most `limit` of the pictures, evenly spread; the same set when it is small enough.
+
+        Of a set of unknown length the first ones are taken.
+        """
+        if self.count is not None and self.count <= limit:
+            return self
+        step = self.count / limit if self.count else 1.0
+        wanted = {int(i * step) for i in range(limit)}
+
+        def loaders() -> Iterator[tuple[str, Loader]]:
+            for index, item in enumerate(self.loaders()):
+                if index in wanted:
+                    yield item
+                if index >= limit * step:
+                    return
+
+        return PictureSet(self.source, limit, loaders, self.labelled)
+
     def _nothing_readable(self) -> DataError:
         name, reason = next(iter(self.skipped.items()), ("", "it is empty"))
         return DataError(

@@ -29,7 +29,7 @@ class TensorRTBackend:
             return Probe(self.name, False, "", driver.problem, fix)
         found = f"CUDA {driver.version}, {driver.devices} GPU"
         if not available("tensorrt"):
-            fix = "sudo apt install tensorrt python3-libnvinfer, in a venv with --system-site-packages"
+            fix = "apt install tensorrt python3-libnvinfer; a venv needs --system-site-packages"
             return Probe(self.name, False, "", f"{found}, but Python finds no tensorrt", fix)
         if not available("pycuda"):
             fix = "pip install 'edgesdk[jetson]'"

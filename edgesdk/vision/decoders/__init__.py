@@ -32,6 +32,10 @@ class DetectionDecoder(Protocol):
         """
         ...
 
+    def groups(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs cut into parts of one meaning each, to measure errors apart."""
+        ...
+
 
 class ClassDecoder(Protocol):
     """Reads the scores of the classes for one picture."""
@@ -43,6 +47,10 @@ class ClassDecoder(Protocol):
 
         Raises ModelError when the outputs are not this head's.
         """
+        ...
+
+    def groups(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs cut into parts of one meaning each, to measure errors apart."""
         ...
 
 

@@ -43,3 +43,7 @@ class Decoder:
             powers = np.exp(scores - scores.max())
             scores = powers / powers.sum()
         return Classification(scores)
+
+    def groups(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Each output as it is."""
+        return dict(outputs)

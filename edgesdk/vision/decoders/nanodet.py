@@ -55,6 +55,10 @@ class Decoder:
         boxes, score, class_id = (np.concatenate(parts) for parts in zip(*levels, strict=True))
         return best_detections(boxes, score, class_id, placement, self._settings)
 
+    def groups(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Each output as it is."""
+        return dict(outputs)
+
     def _level(self, outputs: Mapping[str, Array], i: int) -> tuple[Boxes, Floats, Array]:
         """Boxes, scores and classes that pass the threshold at one stride."""
         stride, centers = self._settings.strides[i], self._centers[i]

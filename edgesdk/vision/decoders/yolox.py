@@ -49,12 +49,7 @@ class Decoder:
 
     def decode(self, outputs: Mapping[str, Array], placement: Placement) -> Detections:
         """Boxes in pixels of the picture. Raises ModelError for another shape than 1xNx(5+C)."""
-        rows = output(outputs, self._settings.output, (1, len(self._stride), None))[0]
-        if rows.shape[1] < 6:
-            raise ModelError(
-                f"a YOLOX head gives 5 + C values for each box, found {rows.shape[1]}",
-                "a head whose box, objectness and class outputs are apart must be joined first",
-            )
+        rows = self._rows(outputs)
         # No class score exceeds 1, so objectness alone rules out nearly all rows cheaply.
         likely = np.flatnonzero(rows[:, 4] >= self._settings.score_threshold)
         rows = rows[likely].astype(np.float32)
@@ -62,6 +57,20 @@ class Decoder:
         score = rows[:, 4] * rows[np.arange(len(rows)), 5 + class_id]
         boxes = self._boxes(rows[:, :4], likely)
         return best_detections(boxes, score, class_id, placement, self._settings)
+
+    def groups(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Boxes, objectness and classes apart: their sizes differ too much to share one figure."""
+        rows = self._rows(outputs)
+        return {"boxes": rows[:, :4], "objectness": rows[:, 4], "classes": rows[:, 5:]}
+
+    def _rows(self, outputs: Mapping[str, Array]) -> Array:
+        rows: Array = output(outputs, self._settings.output, (1, len(self._stride), None))[0]
+        if rows.shape[1] < 6:
+            raise ModelError(
+                f"a YOLOX head gives 5 + C values for each box, found {rows.shape[1]}",
+                "a head whose box, objectness and class outputs are apart must be joined first",
+            )
+        return rows
 
     def _boxes(self, raw: Floats, which: NDArray[np.int64]) -> Boxes:
         stride = self._stride[which, None]

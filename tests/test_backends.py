@@ -1,0 +1,190 @@
+"""One contract for all backends: what a session takes, gives and refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgesdk.backends import Backend, Engine, Session, backend_names, load_backend
+from edgesdk.backends.tensorrt import TensorRTBackend
+from edgesdk.backends.tensorrt.driver import Driver, probe_driver
+from edgesdk.errors import BackendError, UnknownName
+from edgesdk.model import Model
+
+
+def affine() -> Model:
+    """y = 2 x + [1, 0, -1], so that its answers are known without running anything."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Mul", ["x", "two"], ["doubled"], name="double"),
+            helper.make_node("Add", ["doubled", "shift"], ["y"], name="shift_it"),
+        ],
+        "affine",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 3])],
+        [
+            numpy_helper.from_array(np.array(2, np.float32), "two"),
+            numpy_helper.from_array(np.array([1, 0, -1], np.float32), "shift"),
+        ],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    return Model.of(helper.make_model(graph, opset_imports=opsets, ir_version=8), "affine")
+
+
+@pytest.fixture(params=backend_names())
+def backend(request: pytest.FixtureRequest) -> Backend:
+    chosen = load_backend(request.param)
+    probe = chosen.probe()
+    if not probe.usable:
+        need = "needs a GPU" if request.param == "tensorrt" else "needs the extra 'cpu'"
+        pytest.skip(f"{need}: {probe.reason}")
+    return chosen
+
+
+@pytest.fixture
+def session(backend: Backend) -> Iterator[Session]:
+    opened = backend.open(backend.compile(affine()))
+    yield opened
+    opened.close()
+
+
+def test_a_session_says_what_it_takes_and_gives(session: Session) -> None:
+    assert [str(spec) for spec in session.inputs] == ["x: float32[2x3]"]
+    assert [str(spec) for spec in session.outputs] == ["y: float32[2x3]"]
+
+
+def test_a_session_gives_the_model_s_answer(session: Session) -> None:
+    x = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
+    answer = session.run({"x": x})
+    np.testing.assert_array_equal(answer["y"], [[3, 4, 5], [9, 10, 11]])
+
+
+def test_running_twice_gives_each_input_its_own_answer(session: Session) -> None:
+    first = session.run({"x": np.zeros((2, 3), np.float32)})["y"].copy()
+    second = session.run({"x": np.ones((2, 3), np.float32)})["y"]
+    np.testing.assert_array_equal(second - first, np.full((2, 3), 2))
+
+
+@pytest.mark.parametrize(
+    "feeds",
+    [
+        {},
+        {"z": np.zeros((2, 3), np.float32)},
+        {"x": np.zeros((2, 3), np.float32), "z": np.zeros(1, np.float32)},
+        {"x": np.zeros((2, 3), np.float64)},
+        {"x": np.zeros((3, 2), np.float32)},
+        {"x": np.zeros(6, np.float32)},
+    ],
+    ids=["missing", "unknown", "one too many", "wrong dtype", "wrong shape", "wrong rank"],
+)
+def test_wrong_inputs_are_refused_and_the_session_lives_on(
+    session: Session, feeds: dict[str, np.ndarray]
+) -> None:
+    with pytest.raises(BackendError, match="x"):
+        session.run(feeds)
+    assert session.run({"x": np.zeros((2, 3), np.float32)})["y"].shape == (2, 3)
+
+
+def test_closing_twice_is_harmless_and_running_after_it_is_refused(session: Session) -> None:
+    session.close()
+    session.close()
+    with pytest.raises(BackendError, match="closed"):
+        session.run({"x": np.zeros((2, 3), np.float32)})
+
+
+def test_a_foreign_engine_is_refused_by_name(backend: Backend) -> None:
+    with pytest.raises(BackendError, match="someone-else"):
+        backend.open(Engine("someone-else", b""))
+
+
+def test_both_cpu_backends_agree_on_a_quantized_graph() -> None:
+    rng = np.random.default_rng(0)
+    weight = rng.integers(-127, 128, (4, 3, 3, 3)).astype(np.int8)
+    scales = rng.uniform(0.001, 0.01, 4).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+            helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+            helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["dw"], axis=0),
+            helper.make_node("Conv", ["d", "dw"], ["y"], pads=[1, 1, 1, 1]),
+        ],
+        "quantized",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4, 8, 8])],
+        [
+            numpy_helper.from_array(np.array(0.02, np.float32), "s"),
+            numpy_helper.from_array(np.array(0, np.int8), "z"),
+            numpy_helper.from_array(weight, "w"),
+            numpy_helper.from_array(scales, "ws"),
+            numpy_helper.from_array(np.zeros(4, np.int8), "wz"),
+        ],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    onnx.checker.check_model(proto)
+    model = Model.of(proto)
+    x = rng.normal(size=(1, 3, 8, 8)).astype(np.float32)
+    answers = []
+    for name in ("onnxruntime", "reference"):
+        engine = load_backend(name, exact=True)
+        answers.append(engine.open(engine.compile(model)).run({"x": x})["y"])
+    # Same integers, same float32 products; only the order of the sums differs.
+    np.testing.assert_allclose(answers[0], answers[1], rtol=1e-5, atol=1e-5)
+
+
+def test_a_wrong_backend_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UnknownName) as caught:
+        load_backend("onnxruntme")
+    assert caught.value.near[0] == "onnxruntime"
+
+
+def test_a_model_that_onnxruntime_cannot_load_is_refused_with_its_reason() -> None:
+    backend = load_backend("onnxruntime")
+    with pytest.raises(BackendError, match="ONNX Runtime refuses"):
+        backend.open(Engine("onnxruntime", b"not onnx"))
+
+
+class FakeCuda:
+    """A driver that answers as told; it shows our reading of the answers, not CUDA."""
+
+    def __init__(self, init: int, version: int, devices: int) -> None:
+        self.answers = (init, version, devices)
+
+    def cuInit(self, flags: int) -> int:
+        return self.answers[0]
+
+    def cuDriverGetVersion(self, out) -> int:  # type: ignore[no-untyped-def]
+        out._obj.value = self.answers[1]
+        return 0
+
+    def cuDeviceGetCount(self, out) -> int:  # type: ignore[no-untyped-def]
+        out._obj.value = self.answers[2]
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("cuda", "expected"),
+    [
+        (FakeCuda(0, 12060, 1), Driver("12.6", 1)),
+        (FakeCuda(0, 13020, 0), Driver("13.2", 0, "the driver (CUDA 13.2) finds no GPU")),
+        (
+            FakeCuda(100, 0, 0),
+            Driver("", 0, "the NVIDIA driver does not start: cuInit gives error 100"),
+        ),
+    ],
+)
+def test_the_driver_s_answers_are_read(cuda: FakeCuda, expected: Driver) -> None:
+    assert probe_driver(lambda name: cuda) == expected  # type: ignore[arg-type,return-value]
+
+
+def test_without_a_driver_the_probe_says_so_and_makes_no_tensorrt_object() -> None:
+    absent = Driver(problem="there is no NVIDIA driver: libcuda.so.1 is not found")
+    backend = TensorRTBackend(lambda: absent)
+    probe = backend.probe()
+    assert (probe.usable, probe.reason) == (False, absent.problem)
+    assert "JetPack" in probe.fix
+    with pytest.raises(BackendError, match="no NVIDIA driver"):
+        backend.compile(affine())
