@@ -20,6 +20,11 @@ def scene(seed: int = 0, **given: object) -> TrafficScene:
     return TrafficScene(TrafficSettings(seed=seed, **given))  # type: ignore[arg-type]
 
 
+def gap_below(height: float) -> int:
+    """Rows of dark road between a bumper and the ground under it: shadow, so not in the box."""
+    return int(0.1 * height)
+
+
 def centre_y(one: TrafficScene, frame: int, vehicle: int) -> float:
     """From the truth's boxes alone."""
     truth = one.truth(frame)
@@ -81,7 +86,7 @@ def test_night_is_darker_than_dusk_and_dusk_than_day() -> None:
 def test_varying_light_passes_from_day_to_night() -> None:
     one = scene(light="varying", density=0.0, frames=960)
     levels = [one.frame(i).mean() for i in range(0, 960, 48)]
-    assert min(levels) < 0.5 * max(levels)
+    assert min(levels) < 0.6 * max(levels)
 
 
 # Truth
@@ -97,10 +102,9 @@ def test_whatever_differs_from_the_empty_road_is_in_a_box(seed: int) -> None:
         allowed = np.zeros_like(changed)
         # Vehicles that are barely seen have no box: they touch the lower or upper edge.
         allowed[:12], allowed[-90:] = True, True
-        for left, top, right, bottom in busy.truth(index).xyxy:
-            allowed[
-                max(0, int(top) - 2) : int(bottom) + 3, max(0, int(left) - 2) : int(right) + 3
-            ] = True
+        for left, top, right, bottom in busy.truth(index).xyxy.astype(int):
+            rows = slice(max(0, top - 2), bottom + 3 + gap_below(bottom - top))
+            allowed[rows, max(0, left - 2) : right + 3] = True
         assert (changed & ~allowed).sum() == 0
         assert changed.any()
 
@@ -116,8 +120,10 @@ def test_a_box_is_tight_around_what_changed(seed: int) -> None:
             continue
         changed = np.abs(busy.frame(index).astype(int) - empty.frame(index)).max(axis=2) > 8
         rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
-        extent = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
-        np.testing.assert_allclose(truth.xyxy[0], extent, atol=2.5)
+        left, top, right, bottom = truth.xyxy[0]
+        extent = [columns[0], rows[0], columns[-1] + 1]
+        np.testing.assert_allclose([left, top, right], extent, atol=2.5)
+        assert bottom - 2.5 <= rows[-1] + 1 <= bottom + 2.5 + gap_below(bottom - top)
         seen += 1
     assert seen >= 1
 

@@ -14,6 +14,9 @@ from edgesdk.tensors import Array
 BINS = 4096
 """At least half of them lie below the largest value seen."""
 
+LEAST_EXPONENT = -100
+"""Magnitudes are float32: far below 2**-100 their bins could not be told apart any more."""
+
 
 class Histogram:
     """Counts of |x| in BINS equal bins over [0, 2**exponent)."""
@@ -23,7 +26,7 @@ class Histogram:
         self.exponent: int | None = None
         """None until a value other than zero was seen."""
         self.zeros = 0
-        """Values counted while every value was zero."""
+        """Values seen while every value was zero; they move to the first bin after that."""
         self.largest = 0.0
 
     @property
@@ -54,20 +57,22 @@ class Histogram:
 
     def merge(self, other: Histogram) -> None:
         """Add what another histogram counted."""
-        self.zeros += other.zeros
-        if other.exponent is None:
-            return
         self._widen(other.largest)
-        assert self.exponent is not None
-        self.counts += _coarser(other.counts, self.exponent - other.exponent)
+        if self.exponent is None:
+            self.zeros += other.zeros
+        elif other.exponent is None:
+            self.counts[0] += other.zeros
+        else:
+            self.counts += _coarser(other.counts, self.exponent - other.exponent)
 
     def _widen(self, largest: float) -> None:
         if largest <= 0.0:
             return
         self.largest = max(self.largest, largest)
-        exponent = int(np.frexp(largest)[1])
+        exponent = max(int(np.frexp(largest)[1]), LEAST_EXPONENT)
         if self.exponent is None:
             self.exponent = exponent
+            self.counts[0], self.zeros = self.zeros, 0
         elif exponent > self.exponent:
             self.counts = _coarser(self.counts, exponent - self.exponent)
             self.exponent = exponent
