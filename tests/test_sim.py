@@ -101,7 +101,7 @@ def test_whatever_differs_from_the_empty_road_is_in_a_box(seed: int) -> None:
         changed = np.abs(busy.frame(index).astype(int) - empty.frame(index)).max(axis=2) > 25
         allowed = np.zeros_like(changed)
         # Vehicles that are barely seen have no box: they touch the lower or upper edge.
-        allowed[:12], allowed[-90:] = True, True
+        allowed[:50], allowed[-90:] = True, True
         for left, top, right, bottom in busy.truth(index).xyxy.astype(int):
             rows = slice(max(0, top - 2), bottom + 3 + gap_below(bottom - top))
             allowed[rows, max(0, left - 2) : right + 3] = True
