@@ -1,0 +1,1 @@
+"""Decoding a model's outputs, tracking, counting and drawing: numpy only."""

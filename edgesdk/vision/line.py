@@ -1,0 +1,45 @@
+"""A line in the picture, its two sides and its two directions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line from `start` to `end`, in pixels of the picture.
+
+    Someone who walks it from start to end has the side "left" and the side "right", as seen in
+    the picture. Forward is from left to right: over a line drawn from left to right it is
+    downwards (y grows), over one drawn from the bottom to the top it is to the right.
+    """
+
+    start: Point
+    end: Point
+    forward: str = "down"
+    """What to call a crossing from left to right."""
+    backward: str = "up"
+    """What to call a crossing from right to left."""
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(value) for value in (*self.start, *self.end)):
+            raise ValueError("the line's ends should be finite numbers")
+        if self.length < 1e-6:
+            raise ValueError("the line's start and end should differ")
+        if self.forward == self.backward:
+            raise ValueError(f"both directions are called {self.forward!r}")
+
+    @property
+    def length(self) -> float:
+        """In pixels."""
+        return math.dist(self.start, self.end)
+
+    def locate(self, point: Point) -> Point:
+        """(along, beside): pixels along the line from its start, and from it to the right."""
+        dx = (self.end[0] - self.start[0]) / self.length
+        dy = (self.end[1] - self.start[1]) / self.length
+        x, y = point[0] - self.start[0], point[1] - self.start[1]
+        return dx * x + dy * y, dx * y - dy * x
