@@ -1,7 +1,7 @@
 """Frames from a source through stages into sinks, timed, bounded and stoppable."""
 
 from edgesdk.pipeline.detect import Step, detect_stages
-from edgesdk.pipeline.errors import StageError
+from edgesdk.pipeline.errors import StageError, blame
 from edgesdk.pipeline.event_files import event_file
 from edgesdk.pipeline.packet import Event, Packet
 from edgesdk.pipeline.pipeline import Pipeline
@@ -23,6 +23,7 @@ __all__ = [
     "StageTiming",
     "Step",
     "VideoFile",
+    "blame",
     "detect_stages",
     "event_file",
     "open_source",

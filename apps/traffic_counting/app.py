@@ -1,0 +1,120 @@
+"""Counts vehicles that cross a line, by class and direction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesdk.apps import Scene
+from edgesdk.errors import UsageError
+from edgesdk.pipeline import Event, Packet, Stage, Step
+from edgesdk.vision.counting import CountingSettings, LineCounter
+from edgesdk.vision.line import Line
+from edgesdk.vision.tracker import Tracker, TrackerSettings
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The table [settings] of app.toml."""
+
+    line: tuple[float, float, float, float] | None = None
+    """x1, y1, x2, y2 in pixels of the picture. None: straight across it, at `line_at`."""
+    line_at: float = 0.6
+    """Height of that line as a share of the picture's height, 0 at the top."""
+    classes: tuple[str, ...] = ("car", "truck", "bus", "motorcycle")
+    """What to count, by label; the model's other classes are passed over."""
+    forward: str = "down"
+    """Name of the direction from the line's left to its right, walked from (x1, y1)."""
+    backward: str = "up"
+    tracker: TrackerSettings = field(default_factory=TrackerSettings)
+    counting: CountingSettings = field(default_factory=CountingSettings)
+
+
+@dataclass(frozen=True)
+class Crossing(Event):
+    """One vehicle went over the line."""
+
+    label: str
+    direction: str
+    track_id: int
+    x_px: float
+    """Where its path met the line."""
+    y_px: float
+
+    @property
+    def counted_as(self) -> tuple[str, str]:
+        """By class and direction."""
+        return self.label, self.direction
+
+
+class Program:
+    """Boxes of vehicles -> tracks -> crossings."""
+
+    event = Crossing
+
+    def __init__(self, settings: Settings, scene: Scene) -> None:
+        self.columns = (settings.forward, settings.backward)
+        self._wanted = _wanted(settings.classes, scene.labels)
+        self._labels = scene.labels
+        self._line = _line(settings, scene)
+        self._tracker = Tracker(settings.tracker)
+        self._counter = LineCounter(self._line, scene.labels, settings.counting)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """What comes after detection."""
+        return Step("select", self._select), Step("track", self._track), Step("count", self._count)
+
+    def draw(self, packet: Packet) -> NDArray[np.uint8]:
+        """Boxes with their tracks, the line, and the counts so far."""
+        return packet.frame.image.copy()
+
+    def _select(self, packet: Packet) -> Packet:
+        found = packet.detections
+        return replace(packet, detections=found[np.isin(found.class_id, self._wanted)])
+
+    def _track(self, packet: Packet) -> Packet:
+        tracked = self._tracker.update(packet.detections, packet.frame.index)
+        return replace(packet, detections=tracked)
+
+    def _count(self, packet: Packet) -> Packet:
+        frame = packet.frame
+        crossings = self._counter.update(packet.detections, frame.index)
+        events = [
+            Crossing(
+                frame.index,
+                round(frame.time_ns / 1e6, 3),
+                c.label,
+                c.direction,
+                c.track_id,
+                round(c.x_px, 1),
+                round(c.y_px, 1),
+            )
+            for c in crossings
+        ]
+        return replace(packet, events=(*packet.events, *events))
+
+
+def _wanted(classes: tuple[str, ...], labels: tuple[str, ...]) -> list[int]:
+    wanted = [i for i, label in enumerate(labels) if label in classes]
+    if not wanted:
+        raise UsageError(
+            f"the model knows none of the classes to count: {', '.join(classes)}",
+            f"it knows {', '.join(labels[:12]) or 'no labels'}; choose with --set classes=[...]",
+        )
+    return wanted
+
+
+def _line(settings: Settings, scene: Scene) -> Line:
+    y = float(round(settings.line_at * scene.height))
+    x1, y1, x2, y2 = settings.line or (0.0, y, float(scene.width), y)
+    beyond_x = max(x1, x2) < 0 or min(x1, x2) > scene.width
+    beyond_y = max(y1, y2) < 0 or min(y1, y2) > scene.height
+    if beyond_x or beyond_y or (x1, y1) == (x2, y2):
+        raise UsageError(
+            f"the line {x1:g},{y1:g},{x2:g},{y2:g} is not in the pictures,"
+            f" which are {scene.width}x{scene.height}",
+            f"such as --line 0,{y:g},{scene.width},{y:g}",
+        )
+    return Line((x1, y1), (x2, y2), settings.forward, settings.backward)

@@ -1,0 +1,19 @@
+"""Apps: a folder with app.toml and app.py becomes a pipeline."""
+
+from edgesdk.apps.folder import App, app_names, bundle_app, load_app
+from edgesdk.apps.program import Program, Scene
+from edgesdk.apps.run import PreparedRun, RunModel, RunRequest, choose_model, prepare_run
+
+__all__ = [
+    "App",
+    "PreparedRun",
+    "Program",
+    "RunModel",
+    "RunRequest",
+    "Scene",
+    "app_names",
+    "bundle_app",
+    "choose_model",
+    "load_app",
+    "prepare_run",
+]

@@ -1,0 +1,218 @@
+"""An app is a folder: app.toml says what it is made of, app.py is its code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from edgesdk import _config
+from edgesdk._resources import data_folders
+from edgesdk.apps.code import load_code
+from edgesdk.apps.program import Boxes, NoSettings, Program, Scene
+from edgesdk.errors import DataError, UnknownName
+from edgesdk.spec import ModelSpec, read_spec, spec_from_table
+from edgesdk.zoo import load_entry, pull
+
+APP_FILE, CODE_FILE = "app.toml", "app.py"
+
+
+@dataclass(frozen=True)
+class ModelTable:
+    """[model]: exactly one of file, zoo and bundle."""
+
+    file: str = ""
+    """An ONNX file, relative to the app's folder; it needs `spec` or `spec_file`."""
+    zoo: str = ""
+    """A model's name in the zoo; it brings its own spec."""
+    bundle: str = ""
+    """A bundle that is there already, relative to the app's folder."""
+    spec: dict[str, Any] = field(default_factory=dict)
+    """The tables of a SPEC.toml: preprocess, decoder, labels."""
+    spec_file: str = ""
+    """... or the path of one, relative to the app's folder."""
+
+    def __post_init__(self) -> None:
+        if sum(map(bool, (self.file, self.zoo, self.bundle))) != 1:
+            raise ValueError("exactly one of the keys file, zoo and bundle is needed")
+        if self.file and bool(self.spec) == bool(self.spec_file):
+            raise ValueError("a file needs either spec or spec_file")
+        if not self.file and (self.spec or self.spec_file):
+            raise ValueError("spec belongs to a file: a zoo model or bundle brings its own")
+
+
+@dataclass(frozen=True)
+class CalibrationTable:
+    """[calibration]: what to build with."""
+
+    data: str = ""
+    """Pictures: a folder, tar, npz or video, relative to the app's folder, or a sim:// URI."""
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """[source]: what to run on when nothing else is named."""
+
+    default: str = ""
+    """A source's name; paths are relative to the app's folder."""
+
+
+@dataclass(frozen=True)
+class SinksTable:
+    """[sinks]: files to write at each run; relative to the current folder. Empty: none."""
+
+    events: str = ""
+    video: str = ""
+
+
+@dataclass(frozen=True)
+class AppFile:
+    """app.toml as written."""
+
+    name: str
+    """Small letters, digits and _; the bundle is called NAME.edge."""
+    title: str
+    """One line for people."""
+    model: ModelTable
+    calibration: CalibrationTable = field(default_factory=CalibrationTable)
+    source: SourceTable = field(default_factory=SourceTable)
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Handed to the `Settings` of app.py."""
+    sinks: SinksTable = field(default_factory=SinksTable)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
+            raise ValueError(
+                f"name should be small letters, digits and _ after a letter, found {self.name!r}"
+            )
+
+
+@dataclass(frozen=True)
+class App:
+    """An app that was read and whose settings were checked; nothing is opened yet."""
+
+    name: str
+    title: str
+    folder: Path
+    model: ModelTable
+    calibration: str
+    """Picture source to build with, a path already joined to the folder; empty: none."""
+    source: str
+    """Default source of a run, likewise."""
+    sinks: SinksTable
+    table: Mapping[str, Any]
+    """The settings as written."""
+    settings: Any
+    """The same as app.py's own `Settings`."""
+    program: Callable[[Any, Scene], Program]
+    """Makes one run's code from the settings and the scene."""
+
+    @property
+    def bundle_path(self) -> Path:
+        """Where `edgesdk build` puts this app's bundle, and where a run looks for it."""
+        return self.folder / (self.model.bundle or f"{self.name}.edge")
+
+    def model_path(self) -> Path | None:
+        """The float ONNX file; a zoo model is fetched first. None: the app has only a bundle."""
+        if self.model.zoo:
+            return pull(load_entry(self.model.zoo))
+        return self.folder / self.model.file if self.model.file else None
+
+    def spec(self) -> ModelSpec | None:
+        """What is known beside the model. None: it stands in the bundle."""
+        if self.model.zoo:
+            return load_entry(self.model.zoo).spec
+        if self.model.spec_file:
+            return read_spec(self.folder / self.model.spec_file)
+        if self.model.spec:
+            return spec_from_table(self.model.spec, self.folder / APP_FILE)
+        return None
+
+    def with_settings(self, changes: Mapping[str, Any]) -> App:
+        """The app with some settings changed; tables are merged key by key.
+
+        Raises ConfigError for an unknown key or a bad value.
+        """
+        table = _merge(self.table, changes)
+        settings = _config.parse(type(self.settings), table, f"{self.name}: settings")
+        return replace(self, table=table, settings=settings)
+
+
+def load_app(place: str | Path) -> App:
+    """Read an app: `place` is its folder, or the name of one that is shipped.
+
+    Raises UnknownName or DataError when there is none, and ConfigError when app.toml or app.py
+    is not as it should be; the message names file and key.
+    """
+    folder = find_app(place)
+    path = folder / APP_FILE
+    file = _config.read(AppFile, path)
+    code = load_code(folder / CODE_FILE)
+    return App(
+        name=file.name,
+        title=file.title,
+        folder=folder,
+        model=file.model,
+        calibration=_located(folder, file.calibration.data),
+        source=_located(folder, file.source.default),
+        sinks=file.sinks,
+        table=file.settings,
+        settings=_config.parse(code.settings, file.settings, f"{path}: [settings]"),
+        program=code.program,
+    )
+
+
+def bundle_app(path: Path) -> App:
+    """The app that a bundle is by itself: every box it finds is an event."""
+    model = ModelTable(bundle=str(path.resolve()))
+    return App(
+        name=path.stem,
+        title=f"the boxes that {path.name} finds",
+        folder=path.parent,
+        model=model,
+        calibration="",
+        source="",
+        sinks=SinksTable(),
+        table={},
+        settings=NoSettings(),
+        program=Boxes,
+    )
+
+
+def app_names() -> tuple[str, ...]:
+    """The apps that are shipped, and those on EDGESDK_PATH."""
+    found = (p for folder in data_folders("apps") for p in folder.glob(f"*/{APP_FILE}"))
+    return tuple(sorted({path.parent.name for path in found}))
+
+
+def find_app(place: str | Path) -> Path:
+    """The folder of an app. Raises UnknownName or DataError when there is none."""
+    folder = Path(place)
+    if (folder / APP_FILE).is_file():
+        return folder
+    if folder.exists():
+        raise DataError(
+            f"{folder}: not an app: there is no {APP_FILE} in it",
+            f"name an app's folder or one of: {', '.join(app_names())}",
+        )
+    named = [f / place for f in data_folders("apps") if (f / place / APP_FILE).is_file()]
+    if not named:
+        raise UnknownName("app", str(place), app_names())
+    return named[-1]
+
+
+def _located(folder: Path, text: str) -> str:
+    return text if not text or "://" in text else str(folder / text)
+
+
+def _merge(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(table)
+    for key, value in changes.items():
+        old = merged.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merge(old, value)
+        else:
+            merged[key] = value
+    return merged

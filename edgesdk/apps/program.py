@@ -1,0 +1,100 @@
+"""What an app's code has to be: two names in app.py, `Settings` and `Program`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesdk.pipeline import Event, Packet, Stage, Step
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What an app looks at in this run, and what its detector knows."""
+
+    labels: tuple[str, ...]
+    """Class names in the order of the class index; empty when the model brought none."""
+    width: int
+    """Of the pictures, in pixels."""
+    height: int
+    fps: float
+    """Frames per second of media time."""
+
+    def label(self, class_id: int) -> str:
+        """The name of a class, or its number where there is none."""
+        return self.labels[class_id] if class_id < len(self.labels) else str(class_id)
+
+
+class Program(Protocol):
+    """One run of an app. app.py has a class `Program` made from (settings, scene)."""
+
+    @property
+    def event(self) -> type[Event]:
+        """The kind of event it tells; its fields are the columns of the events file."""
+        ...
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Columns of the table of counts, also those that stay 0, e.g. ("down", "up")."""
+        ...
+
+    def stages(self) -> Sequence[Stage]:
+        """What comes after detection, in order."""
+        ...
+
+    def draw(self, packet: Packet) -> NDArray[np.uint8]:
+        """A new picture for the annotated video: BGR, of the size of the frame."""
+        ...
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """A bundle by itself has nothing to set."""
+
+
+@dataclass(frozen=True)
+class Found(Event):
+    """One box of one frame."""
+
+    label: str
+    score: float
+    left_px: float
+    top_px: float
+    right_px: float
+    bottom_px: float
+
+    @property
+    def counted_as(self) -> tuple[str, str]:
+        """Boxes by class: the same object counts in each frame that shows it."""
+        return self.label, "boxes"
+
+
+class Boxes:
+    """What runs when a bundle is run without an app: each box is an event."""
+
+    event = Found
+    columns = ("boxes",)
+
+    def __init__(self, settings: NoSettings, scene: Scene) -> None:
+        self._scene = scene
+
+    def stages(self) -> tuple[Stage, ...]:
+        """One that tells every box."""
+        return (Step("boxes", self._tell),)
+
+    def draw(self, packet: Packet) -> NDArray[np.uint8]:
+        """The boxes with their labels."""
+        return packet.frame.image.copy()
+
+    def _tell(self, packet: Packet) -> Packet:
+        frame, found = packet.frame, packet.detections
+        rows = zip(found.xyxy.tolist(), found.score.tolist(), found.class_id.tolist(), strict=True)
+        events = [
+            Found(frame.index, frame.time_ns / 1e6, self._scene.label(class_id), score, *box)
+            for box, score, class_id in rows
+        ]
+        return replace(packet, events=(*packet.events, *events))

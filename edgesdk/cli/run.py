@@ -1,0 +1,147 @@
+"""`edgesdk run`: an app or a bundle on a source."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgesdk.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgesdk.apps import App
+    from edgesdk.pipeline import Pipeline
+
+OUT = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("what", metavar="APP_OR_BUNDLE")
+@click.option("--source", default="", help="Video, folder of pictures or sim://traffic?seed=3.")
+@click.option("--bundle", type=click.Path(path_type=Path), help="Bundle to run the app with.")
+@click.option("--line", metavar="X1,Y1,X2,Y2", help="Counting line in pixels.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
+@click.option("--events", type=OUT, help="Write events: .csv, .jsonl or .json.")
+@click.option("--video", type=OUT, help="Write an annotated video: .mp4 or .webm.")
+@click.option("--backend", default="onnxruntime", show_default=True, help="What runs the model.")
+@click.option("--threads", type=click.IntRange(min=0), default=0, help="Of the backend; 0: all.")
+@click.option("--max-frames", type=click.IntRange(min=1), help="Stop after so many frames.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def command(
+    *,
+    what: str,
+    source: str,
+    bundle: Path | None,
+    line: str | None,
+    changes: tuple[str, ...],
+    events: Path | None,
+    video: Path | None,
+    backend: str,
+    threads: int,
+    max_frames: int | None,
+    as_json: bool,
+) -> None:
+    """Run an app (its folder, or a shipped one's name) or a bundle on a source.
+
+    Ctrl-C ends the run after the frame in hand: the files are complete, the summary is printed,
+    and the exit code is 130.
+    """
+    # Loaded here, so that --help stays fast.
+    from edgesdk.apps import RunRequest, prepare_run  # noqa: PLC0415
+    from edgesdk.cli._run_view import Bar, announce, as_object, show  # noqa: PLC0415
+
+    app = open_app(what, bundle, read_changes(changes, line))
+    request = RunRequest(source, bundle, backend, threads, events, video)
+    bar = Bar()
+    with prepare_run(app, request, [bar]) as run:
+        announce(app, run)
+        bar.begin(run.source.count, max_frames)
+        with stopping_on_signals(run.pipeline) as received:
+            summary = run.pipeline.run(max_frames)
+    if as_json:
+        click.echo(json.dumps(as_object(app, run, backend, summary), allow_nan=False))
+    else:
+        show(run, summary)
+    if received:
+        sys.exit(128 + received[0])
+
+
+def open_app(what: str, bundle: Path | None, changes: dict[str, Any]) -> App:
+    """The app, or the bundle as an app of its own."""
+    from edgesdk.apps import bundle_app, load_app  # noqa: PLC0415
+
+    path = Path(what)
+    if path.suffix != ".edge" and not (path / "manifest.json").is_file():
+        return load_app(what).with_settings(changes)
+    if changes or bundle:
+        raise UsageError(
+            f"{what} is a bundle: it takes no --line, --set or --bundle",
+            f"run an app with it: edgesdk run apps/traffic_counting --bundle {what}",
+        )
+    return bundle_app(path)
+
+
+def read_changes(changes: Sequence[str], line: str | None) -> dict[str, Any]:
+    """Settings as a table: in KEY=VALUE, VALUE is JSON, and what is not JSON is a text."""
+    table: dict[str, Any] = {}
+    for text in changes:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--set takes KEY=VALUE, found {text!r}", "such as --set line_at=0.5")
+        place = table
+        *folders, name = key.strip().split(".")
+        for folder in folders:
+            place = place.setdefault(folder, {})
+        place[name] = _value(value)
+    if line is not None:
+        table["line"] = _four_numbers(line)
+    return table
+
+
+@contextmanager
+def stopping_on_signals(pipeline: Pipeline) -> Iterator[list[int]]:
+    """The first Ctrl-C or SIGTERM stops the run in order; a second one ends it at once.
+
+    Gives the list in which the number of the received signal will stand.
+    """
+    received: list[int] = []
+    wanted = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in wanted}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        pipeline.stop()
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    for number in wanted:
+        signal.signal(number, stop)
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _four_numbers(text: str) -> list[float]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 4:
+        raise UsageError(f"--line takes four numbers, found {text!r}", "such as 0,220,640,220")
+    return numbers
