@@ -1,0 +1,224 @@
+"""What this machine can do, found without changing anything or making a TensorRT object.
+
+Each finding says what was found, what that means for edgesdk, and what mends it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edgesdk._optional import require
+from edgesdk._version import __version__
+from edgesdk.backends import Probe, backend_names, load_backend
+from edgesdk.backends.tensorrt.driver import Driver, probe_driver
+from edgesdk.board import Board, jetpack_of, read_board, recognise
+from edgesdk.devices import JetPack, device_names, load_device, load_jetpacks
+from edgesdk.errors import MissingExtra
+
+Status = Literal["ok", "absent", "problem", "info"]
+"""absent: not here, which may be as it should; problem: should be mended on this machine."""
+
+_SYSTEM_OPENCV = "apt install python3-opencv, and a venv with --system-site-packages"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    status: Status
+    found: str
+    meaning: str
+    """For what one does with edgesdk."""
+    fix: str = ""
+    """What to do; empty when there is nothing to do."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All findings, in the order in which they build on each other."""
+
+    findings: tuple[Finding, ...]
+    usable: bool
+    """Whether bundles run here: pictures can be read, and a backend made for speed works."""
+
+
+def diagnose(root: Path = Path("/")) -> Diagnosis:
+    """Look at this machine. `root` is where the board's files are read (a recorded tree in tests).
+
+    Never raises for what is absent.
+    """
+    board = read_board(root)
+    jetpack = jetpack_of(board, load_jetpacks()) if board else None
+    probes = [load_backend(name).probe() for name in backend_names()]
+    opencv = opencv_findings(opencv_build(), on_board=board is not None)
+    findings = (
+        python_finding(jetpack, platform.python_version()),
+        Finding("edgesdk", "ok", __version__, "this is what reports and bundles will name"),
+        *opencv,
+        *(backend_finding(probe) for probe in probes),
+        driver_finding(probe_driver(), on_board=board is not None),
+        *(package_finding(package, on_board=board is not None) for package in PACKAGES),
+        *board_findings(board, jetpack),
+    )
+    fast = any(probe.usable for probe in probes if probe.backend != "reference")
+    return Diagnosis(findings, usable=fast and opencv[0].status == "ok")
+
+
+def python_finding(jetpack: JetPack | None, version: str) -> Finding:
+    """On a board, TensorRT's module fits only the Python that JetPack brings."""
+    if jetpack is None or version.startswith(f"{jetpack.python}."):
+        return Finding("Python", "ok", version, f"runs edgesdk ({sys.executable})")
+    meaning = f"TensorRT's module of JetPack {jetpack.name} is for Python {jetpack.python} only"
+    fix = f"make the environment with python{jetpack.python}"
+    if jetpack.python == "3.8":
+        fix = "edgesdk needs Python 3.10 or later: flash JetPack 6 to use TensorRT"
+    return Finding("Python", "problem", version, meaning, fix)
+
+
+def opencv_build() -> str | MissingExtra:
+    """OpenCV's own account of how it was built, or why OpenCV cannot be had."""
+    try:
+        return str(require("cv2", "read pictures and videos").getBuildInformation())
+    except MissingExtra as error:
+        return error
+
+
+def opencv_findings(build: str | MissingExtra, *, on_board: bool) -> tuple[Finding, ...]:
+    """From what `opencv_build` gives: OpenCV itself, and GStreamer in it."""
+    if isinstance(build, MissingExtra):
+        meaning = "pictures and videos cannot be read: neither build nor run nor bench works"
+        fix = _SYSTEM_OPENCV if on_board else build.hint
+        return (Finding("OpenCV", "problem", "not usable", meaning, fix),)
+    version = re.search(r"OpenCV (\S+)", build)
+    opencv = Finding("OpenCV", "ok", version[1] if version else "?", "reads pictures and videos")
+    streamer = re.search(r"GStreamer:\s+(\w+)(?:\s+\(([\d.]+)\))?", build)
+    return opencv, _gstreamer_finding(streamer, on_board)
+
+
+def _gstreamer_finding(found: re.Match[str] | None, on_board: bool) -> Finding:
+    name = "GStreamer in OpenCV"
+    if found and found[1] == "YES":
+        meaning = "a Jetson's CSI cameras and hardware decoder can be used"
+        return Finding(name, "ok", found[2] or "yes", meaning)
+    if on_board:
+        meaning = "CSI cameras and the hardware decoder cannot be used; pip's OpenCV has none"
+        fix = f"pip uninstall opencv-python opencv-python-headless, then {_SYSTEM_OPENCV}"
+        return Finding(name, "problem", "no", meaning, fix)
+    meaning = "files and USB cameras work without; a Jetson's CSI cameras need it on the board"
+    return Finding(name, "info", "no", meaning)
+
+
+def backend_finding(probe: Probe) -> Finding:
+    """What a backend says of itself."""
+    name = f"backend {probe.backend}"
+    if probe.usable:
+        return Finding(name, "ok", probe.version, probe.reason)
+    # Without onnxruntime nothing can be calibrated; TensorRT is at home on the board only.
+    status: Status = "problem" if probe.backend == "onnxruntime" else "absent"
+    return Finding(name, status, "not usable", probe.reason, probe.fix)
+
+
+def driver_finding(driver: Driver, *, on_board: bool) -> Finding:
+    """What NVIDIA's driver says."""
+    name = "CUDA driver"
+    if not driver.problem:
+        return Finding(name, "ok", f"CUDA {driver.version}", f"{driver.devices} GPU can be used")
+    if on_board:
+        fix = "in a container, start it with --runtime nvidia; else flash JetPack anew"
+        return Finding(name, "problem", driver.problem, "the GPU cannot be used", fix)
+    return Finding(name, "absent", driver.problem, "no GPU needed: bundles are made on the CPU")
+
+
+@dataclass(frozen=True)
+class _Package:
+    name: str
+    module: str
+    distribution: str
+    meaning: str
+    fix: str
+
+
+PACKAGES = (
+    _Package(
+        "TensorRT",
+        "tensorrt",
+        "tensorrt",
+        "compiles and runs engines on the board's GPU",
+        "apt install tensorrt python3-libnvinfer, and a venv with --system-site-packages",
+    ),
+    _Package(
+        "pycuda",
+        "pycuda",
+        "pycuda",
+        "moves data to and from the GPU",
+        "pip install 'edgesdk[jetson]'",
+    ),
+    _Package(
+        "jetson-stats",
+        "jtop",
+        "jetson-stats",
+        "reads power and temperature; it is AGPL-3.0, and edgesdk works without it",
+        "pip install 'edgesdk[telemetry]', if its licence suits you",
+    ),
+)
+
+
+def package_finding(package: _Package, *, on_board: bool) -> Finding:
+    """Whether a package that matters on a board is installed; it is not imported."""
+    try:
+        # A parent that was blocked or half-loaded makes find_spec raise; that is absent too.
+        installed = importlib.util.find_spec(package.module) is not None
+    except (ImportError, ValueError):
+        installed = False
+    if installed:
+        return Finding(package.name, "ok", _version(package.distribution), package.meaning)
+    fix = package.fix if on_board else ""
+    where = "" if on_board else "; needed on a board only"
+    return Finding(package.name, "absent", "not installed", package.meaning + where, fix)
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "installed"
+
+
+def board_findings(board: Board | None, jetpack: JetPack | None) -> tuple[Finding, ...]:
+    """Which Jetson this is, and which profile is its own."""
+    if board is None:
+        meaning = "bundles are made and tried here; engines and latency come from a board"
+        return (Finding("board", "info", "not a Jetson", meaning),)
+    linux = f"Jetson Linux {board.l4t or '?'}"
+    found = f"{board.model or 'a Jetson'}, {linux}{', flashed as Super' if board.is_super else ''}"
+    if jetpack:
+        of_jetpack = Finding("board", "ok", found, f"JetPack {jetpack.name}")
+    else:
+        meaning = "no JetPack of jetpack.toml has this version, so its TensorRT is not known"
+        of_jetpack = Finding("board", "info", found, meaning, "name one with --jetpack")
+    return of_jetpack, _profile_finding(board)
+
+
+def _profile_finding(board: Board) -> Finding:
+    profile = recognise(board, map(load_device, device_names()))
+    if profile:
+        return Finding(
+            "device profile", "ok", profile.name, f"--device {profile.name} is this board"
+        )
+    parts = ", ".join(board.parts) or "no part number"
+    return Finding(
+        "device profile",
+        "problem",
+        f"none for {parts}",
+        "limits and predictions for this module are not known",
+        "name the nearest with --device (`edgesdk devices`), or add devices/NAME.toml to a "
+        "folder that EDGESDK_PATH names",
+    )
