@@ -29,7 +29,8 @@ class Placement:
         offset = np.array([self.offset_x, self.offset_y] * 2, np.float32)
         scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
         limit = np.array([self.width, self.height] * 2, np.float32)
-        return np.clip((boxes - offset) / scale, np.float32(0), limit)
+        cut: Boxes = np.clip((boxes - offset) / scale, np.float32(0), limit)
+        return cut
 
     def to_input(self, boxes: Boxes) -> Boxes:
         """Boxes of the picture as boxes of the model's input."""

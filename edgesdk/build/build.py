@@ -9,7 +9,7 @@ from pathlib import Path
 from edgesdk._progress import Progress, silent
 from edgesdk._version import __version__
 from edgesdk.backends import Backend, load_backend
-from edgesdk.build.evidence import measure_accuracy
+from edgesdk.build.evidence import AccuracyMeter
 from edgesdk.build.feeds import FEW
 from edgesdk.build.quantization import Quantizer
 from edgesdk.build.request import GUESS, BuildRequest, complete_shapes, fitting_spec, image_input
@@ -37,9 +37,8 @@ def build(request: BuildRequest, out: Path, progress: Progress = silent) -> Bund
     _check(built, request.jetpack.max_opset)
     pictures = request.held_out or request.data
     if pictures is not None:
-        accuracy = measure_accuracy(
-            float_model, built, spec, pictures, request.held_out is not None, backend, progress
-        )
+        meter = AccuracyMeter(float_model, built, spec, backend, progress)
+        accuracy = meter.measure(pictures, request.held_out is not None)
         manifest = replace(manifest, accuracy=accuracy)
     manifest = replace(manifest, warnings=_warnings(request, manifest))
     return write_bundle(out, built, manifest)

@@ -4,4 +4,11 @@ from edgesdk.sim.pictures import simulated_pictures
 from edgesdk.sim.settings import TrafficSettings, parse_uri
 from edgesdk.sim.traffic import LABELS, TrafficScene, TrueCrossing
 
-__all__ = ["LABELS", "TrafficScene", "TrafficSettings", "TrueCrossing", "parse_uri", "simulated_pictures"]
+__all__ = [
+    "LABELS",
+    "TrafficScene",
+    "TrafficSettings",
+    "TrueCrossing",
+    "parse_uri",
+    "simulated_pictures",
+]

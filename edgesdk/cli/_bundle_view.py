@@ -1,0 +1,100 @@
+"""A bundle for people and for machines."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from edgesdk._config import plain
+from edgesdk.bundle import Accuracy, Bundle
+
+
+def bundle_json(bundle: Bundle) -> str:
+    """The path, the digest and the manifest without its range of every tensor."""
+    manifest: dict[str, Any] = plain(bundle.manifest)
+    if manifest["calibration"]:
+        manifest["calibration"]["ranges"] = len(manifest["calibration"]["ranges"])
+    return json.dumps({"path": str(bundle.path), "digest": bundle.digest, **manifest}, indent=2)
+
+
+def show_bundle(bundle: Bundle) -> None:
+    """What was built, in a table on stdout; warnings on stderr."""
+    manifest, target = bundle.manifest, bundle.manifest.target
+    console = Console()
+    table = Table(box=box.SIMPLE, show_header=False)
+    table.add_row("bundle", f"[bold]{bundle.path}[/bold]  sha256 {bundle.digest[:12]}")
+    table.add_row("model", f"{manifest.origin.name}  sha256 {manifest.origin.digest[:12]}")
+    known = f"JetPack {target.jetpack}, TensorRT {target.tensorrt}, ONNX opset {target.opset}"
+    table.add_row("for", f"{target.device} ({known})")
+    table.add_row("precision", _precision(bundle))
+    calibration = manifest.calibration
+    if calibration:
+        saturated = max((r.saturated for r in calibration.ranges.values()), default=0.0)
+        table.add_row(
+            "calibrated",
+            f"{calibration.pictures} pictures of {calibration.source}, recipe "
+            f"{calibration.recipe} ({calibration.observer}), "
+            f"{len(calibration.ranges)} ranges, at most {saturated:.2%} of one saturated",
+        )
+    console.print(table)
+    _show_layers(bundle, console)
+    if manifest.accuracy:
+        _show_accuracy(manifest.accuracy, manifest.precision, console)
+    for warning in manifest.warnings:
+        click.secho("warning: ", fg="yellow", nl=False, err=True)
+        click.echo(warning, err=True)
+    if calibration:
+        for name, reason in calibration.skipped.items():
+            click.echo(f"  skipped {name}: {reason}", err=True)
+
+
+def _precision(bundle: Bundle) -> str:
+    manifest = bundle.manifest
+    if manifest.precision != "int8":
+        return manifest.precision
+    inside = sum(layer.precision == "int8" for layer in manifest.layers)
+    share = f"{manifest.int8_share:.1%} of the multiply-accumulates"
+    return (
+        f"int8: {inside} of {len(manifest.layers)} layers, {share}; the rest {manifest.other_nodes}"
+    )
+
+
+def _show_layers(bundle: Bundle, console: Console) -> None:
+    kept = [layer for layer in bundle.manifest.layers if layer.reason]
+    if not kept:
+        return
+    console.print("Layers left in float")
+    table = Table(box=box.SIMPLE)
+    for name in ("layer", "operator", "why"):
+        table.add_column(name)
+    for layer in kept:
+        table.add_row(layer.node, layer.operator, layer.reason)
+    console.print(table)
+
+
+def _show_accuracy(accuracy: Accuracy, precision: str, console: Console) -> None:
+    kind = "held-out" if accuracy.held_out else "calibration"
+    title = f"Float against {precision}, {accuracy.pictures} {kind} pictures of {accuracy.source}"
+    console.print(title, highlight=False, soft_wrap=True)
+    table = Table(box=box.SIMPLE)
+    table.add_column("output")
+    table.add_column("SQNR, dB", justify="right")
+    table.add_column("cosine", justify="right")
+    for name, output in accuracy.outputs.items():
+        sqnr = "exact" if output.sqnr_db is None else f"{output.sqnr_db:.1f}"
+        table.add_row(name, sqnr, f"{output.cosine:.5f}")
+    console.print(table)
+    for metric in accuracy.metrics:
+        drop = metric.float_model - metric.bundle
+        console.print(
+            f"  {metric.name}: float {metric.float_model:.3f}, {precision} "
+            f"[bold]{metric.bundle:.3f}[/bold], drop {drop:+.3f}",
+            highlight=False,
+        )
+    if accuracy.note:
+        console.print(f"  {accuracy.note}", highlight=False)

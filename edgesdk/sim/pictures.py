@@ -1,0 +1,28 @@
+"""A simulated scene as a set of labelled pictures, to calibrate and measure with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from edgesdk.pictures import Picture, PictureSet
+from edgesdk.pictures.set import Loader
+from edgesdk.sim.settings import parse_uri
+from edgesdk.sim.traffic import TrafficScene
+
+
+def simulated_pictures(uri: str) -> PictureSet:
+    """Each frame of the scene at `uri`, e.g. "sim://traffic?frames=64&fps=2", with its boxes.
+
+    A low fps spreads the frames over more time, so that they differ more. Raises ConfigError for
+    a wrong URI.
+    """
+    scene = TrafficScene(parse_uri(uri))
+
+    def load(index: int) -> Picture:
+        return Picture(f"frame {index}", scene.frame(index), scene.truth(index))
+
+    def loaders() -> Iterator[tuple[str, Loader]]:
+        return ((f"frame {i}", partial(load, i)) for i in range(scene.settings.frames))
+
+    return PictureSet(uri, scene.settings.frames, loaders, labelled=True)
