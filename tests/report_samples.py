@@ -27,6 +27,7 @@ DESK = Machine(
     os="Example Linux 12",
     kernel="6.1.0",
     board="",
+    jetson_linux="",
     power_mode="",
     virtual=False,
     clocks=(),

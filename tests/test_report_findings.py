@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from report_samples import DESK, QUIET, report, steady
 
 from edgesdk.report import Activity, LatencyReport
 from edgesdk.report.machine import ClockDomain
+from tests.report_samples import DESK, QUIET, report, steady
 
 FIXED = ClockDomain("policy0", "cpu", 3000, 3000, 3000, "schedutil")
 FREE = ClockDomain("policy0", "cpu", 800, 800, 3000, "schedutil")

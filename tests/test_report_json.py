@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_samples import report, steady
 
 from edgesdk.errors import ConfigError
 from edgesdk.report import LatencyReport, MeasureSettings, from_json, read_report, to_json
+from tests.report_samples import report, steady
 
 
 def any_of(kind: Any) -> st.SearchStrategy[Any]:

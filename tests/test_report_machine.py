@@ -27,6 +27,7 @@ ORIN = {
     "proc/sys/kernel/osrelease": "5.15.148-tegra\n",
     "proc/device-tree/model": "NVIDIA Jetson AGX Orin Developer Kit\0",
     "proc/device-tree/compatible": "nvidia,p3737-0000+p3701-0005\0nvidia,tegra234\0",
+    "etc/nv_tegra_release": "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic\n",
     "etc/os-release": 'NAME="Ubuntu"\nPRETTY_NAME="Ubuntu 22.04.5 LTS"\n',
     "var/lib/nvpmodel/status": "pmode:0002",
     **{
@@ -57,7 +58,7 @@ def test_a_jetson_says_its_board_cores_power_mode_and_clocks(tmp_path: Path) -> 
     assert found.cpu == "Arm Cortex-A78AE"
     assert (found.cores, found.memory_bytes) == (12, 64349260 * 1024)
     assert (found.os, found.kernel) == ("Ubuntu 22.04.5 LTS", "5.15.148-tegra")
-    assert found.power_mode == "2"
+    assert (found.jetson_linux, found.power_mode) == ("36.4.3", "2")
     assert not found.virtual
     assert [clock.name for clock in found.clocks] == [
         "policy0",

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_samples import named, report, steady
 
 from edgesdk.report import charts
 from edgesdk.report.html import to_html
 from edgesdk.report.shapes import histogram_of, timeline_of
+from tests.report_samples import named, report, steady
 
 PAGE = to_html(report(steady()))
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from edgesdk.board import read_board
+
 ARM_CORES = {
     ("0x41", "0xd07"): "Arm Cortex-A57",
     ("0x41", "0xd42"): "Arm Cortex-A78AE",
@@ -49,6 +51,8 @@ class Machine:
     kernel: str
     board: str
     """Name of the Jetson board; empty: this is not a Jetson."""
+    jetson_linux: str
+    """Version of Jetson Linux (L4T) on it."""
     power_mode: str
     """Number of nvpmodel's mode on a Jetson."""
     virtual: bool
@@ -61,6 +65,7 @@ def read_machine(root: Path = Path("/")) -> Machine:
     cpuinfo = _text(root / "proc/cpuinfo")
     memory = re.search(r"^MemTotal:\s*(\d+) kB", _text(root / "proc/meminfo"), re.M)
     system = re.search(r'^PRETTY_NAME="?([^"\n]*)', _text(root / "etc/os-release"), re.M)
+    board = read_board(root)
     mode = re.search(r"pmode:(\d+)", _text(root / "var/lib/nvpmodel/status"))
     return Machine(
         cpu=_cpu_name(cpuinfo),
@@ -68,7 +73,8 @@ def read_machine(root: Path = Path("/")) -> Machine:
         memory_bytes=int(memory[1]) * 1024 if memory else 0,
         os=system[1] if system else "",
         kernel=_text(root / "proc/sys/kernel/osrelease"),
-        board=_board(root),
+        board=(board.model or "Jetson") if board else "",
+        jetson_linux=board.l4t if board else "",
         power_mode=str(int(mode[1])) if mode else "",
         virtual=bool(re.search(r"^flags\s*:.*\bhypervisor\b", cpuinfo, re.M)),
         clocks=read_clocks(root),
@@ -101,12 +107,6 @@ def _cpu_name(cpuinfo: str) -> str:
     fields = dict(re.findall(r"^(model name|CPU implementer|CPU part)\s*: *(.+)$", cpuinfo, re.M))
     arm = ARM_CORES.get((fields.get("CPU implementer", ""), fields.get("CPU part", "")))
     return arm or fields.get("model name", "").strip()
-
-
-def _board(root: Path) -> str:
-    tree = root / "proc/device-tree"
-    is_tegra = "nvidia,tegra" in _text(tree / "compatible")
-    return _text(tree / "model") if is_tegra else ""
 
 
 def _text(path: Path) -> str:

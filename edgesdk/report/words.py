@@ -78,6 +78,7 @@ def _machine(machine: Machine, processor: str) -> tuple[tuple[str, str], ...]:
         ("system", machine.os),
         ("kernel", machine.kernel),
         ("Jetson board", machine.board or "no"),
+        ("Jetson Linux", machine.jetson_linux),
         ("power mode", machine.power_mode),
         ("virtual machine", "yes" if machine.virtual else "no sign of one"),
         ("clocks", _clocks(machine.clocks)),

@@ -1,0 +1,198 @@
+"""Measures a bundle on this machine: the glue between a bundle, a backend and the report."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesdk._version import __version__
+from edgesdk.backends import Backend, Session, load_backend
+from edgesdk.backends.choose import opened
+from edgesdk.bundle import Bundle, open_bundle
+from edgesdk.errors import DataError
+from edgesdk.geometry import Placement
+from edgesdk.pictures import open_pictures
+from edgesdk.report import (
+    ActivityMeter,
+    Finding,
+    LatencyReport,
+    MeasureSettings,
+    Provenance,
+    Software,
+    Subject,
+    make_report,
+    measure,
+    read_machine,
+)
+from edgesdk.report.measure import Stages
+from edgesdk.spec import ModelSpec
+from edgesdk.tensors import Array, Floats, TensorSpec
+from edgesdk.vision.decoders import make_decoder
+
+MAX_PICTURES = 32
+"""Decoded beforehand and kept, so that neither disk nor video decoder is in the latency."""
+NOISE_COUNT, NOISE_WIDTH, NOISE_HEIGHT = 4, 1280, 720
+NOISE_SEED = 0
+
+Image: TypeAlias = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class BenchRequest:
+    """What to measure and how."""
+
+    bundle: Path
+    backend: str = "onnxruntime"
+    source: str = ""
+    """Folder, tar, npz or video whose first 32 pictures are taken in turn; empty: noise."""
+    threads: int = 0
+    """Of the backend; 0: its own choice."""
+    settings: MeasureSettings = field(default_factory=MeasureSettings)
+    command: str = ""
+    """As typed, for the report."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What goes into the first stage, and what the report says of it."""
+
+    inputs: Sequence[Any]
+    words: str
+    notes: tuple[Finding, ...] = ()
+
+
+def bench(
+    request: BenchRequest,
+    progress: Callable[[int], None] | None = None,
+    root: Path = Path("/"),
+) -> LatencyReport:
+    """Open the bundle (all digests checked), measure it and judge the measurement.
+
+    `root` is where the machine is read from. Raises BundleError, BackendError or DataError.
+    """
+    bundle = open_bundle(request.bundle)
+    backend = load_backend(request.backend, threads=request.threads)
+    model = bundle.model()
+    spec = bundle.manifest.spec
+    with opened(backend, model) as session:
+        stages = stages_of(spec, session, str(request.bundle))
+        material = material_of(spec, session, request.source)
+        meter = ActivityMeter(root)
+        samples = measure(stages, material.inputs, request.settings, progress=progress)
+        activity, machine = meter.read(), read_machine(root)
+    provenance = Provenance(
+        date_utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        command=request.command,
+        processor="GPU" if backend.name == "tensorrt" else "CPU",
+        subject=_subject(bundle, model.digest, material.words),
+        software=_software(backend, request.threads),
+        machine=machine,
+        activity=activity,
+    )
+    return make_report(samples, request.settings, provenance, material.notes)
+
+
+def stages_of(spec: ModelSpec | None, session: Session, where: str) -> Stages:
+    """The stages that this model has: without a spec only inference, without a decoder two."""
+    if spec is None:
+        return {"inference": session.run}
+    name = session.inputs[0].name
+
+    def infer(prepared: tuple[Floats, Placement]) -> tuple[dict[str, Array], Placement]:
+        tensor, placement = prepared
+        return session.run({name: tensor}), placement
+
+    stages: dict[str, Callable[[Any], Any]] = {"preprocess": spec.preprocess, "inference": infer}
+    if spec.decoder:
+        decoder = make_decoder(spec.decoder, where, spec.preprocess)
+
+        def decode(ran: tuple[dict[str, Array], Placement]) -> object:
+            outputs, placement = ran
+            return decoder.decode(outputs, placement)
+
+        stages["decode"] = decode
+    return stages
+
+
+def material_of(spec: ModelSpec | None, session: Session, source: str) -> Material:
+    """Pictures of the source; without one noise; for a model without a spec random tensors.
+
+    Raises DataError when the source cannot be read, or the model takes no pictures.
+    """
+    if spec is None and source:
+        raise DataError(
+            "this bundle does not say how its input is made from pictures",
+            "measure it without --source, or build it again with --spec",
+        )
+    if spec is None:
+        words = ", ".join(map(str, session.inputs))
+        return Material(_tensors(session.inputs), f"random tensors, {words}")
+    if not source:
+        words = f"synthetic noise {NOISE_WIDTH}x{NOISE_HEIGHT}"
+        return Material(noise_pictures(), words, (_NOISE_NOTE,) if spec.decoder else ())
+    pictures = open_pictures(source)
+    images = [picture.image for picture in islice(pictures, MAX_PICTURES)]
+    return Material(images, f"{len(images)} pictures of {Path(source).name}, {_sizes(images)}")
+
+
+def noise_pictures() -> list[Image]:
+    """Four BGR pictures of 1280x720 noise, always the same."""
+    rng = np.random.default_rng(NOISE_SEED)
+    shape = (NOISE_HEIGHT, NOISE_WIDTH, 3)
+    return [rng.integers(0, 256, shape, np.uint8) for _ in range(NOISE_COUNT)]
+
+
+_NOISE_NOTE = Finding(
+    "synthetic-input",
+    "note",
+    "the input was synthetic noise",
+    "A detector finds next to nothing in noise, so decoding has less to do than with real scenes.",
+    "measure with your own pictures: --source FOLDER or VIDEO",
+)
+
+
+def _tensors(inputs: Sequence[TensorSpec]) -> list[dict[str, Array]]:
+    rng = np.random.default_rng(NOISE_SEED)
+    feeds = {
+        spec.name: rng.random([int(size) for size in spec.shape]).astype(spec.dtype)
+        for spec in inputs
+    }
+    return [feeds]
+
+
+def _sizes(images: Sequence[Image]) -> str:
+    sizes = sorted({f"{image.shape[1]}x{image.shape[0]}" for image in images})
+    return sizes[0] if len(sizes) == 1 else f"{len(sizes)} sizes, e.g. {sizes[0]}"
+
+
+def _subject(bundle: Bundle, model_digest: str, words: str) -> Subject:
+    manifest = bundle.manifest
+    return Subject(
+        name=manifest.name,
+        target=manifest.device,
+        precision=manifest.precision,
+        bundle_digest=bundle.digest,
+        model_digest=model_digest,
+        input=words,
+    )
+
+
+def _software(backend: Backend, threads: int) -> Software:
+    return Software(
+        edgesdk=__version__,
+        python=platform.python_version(),
+        numpy=np.__version__,
+        onnx=importlib.metadata.version("onnx"),
+        backend=backend.name,
+        backend_version=backend.probe().version,
+        threads=threads,
+    )
