@@ -89,7 +89,9 @@ def _check_digests(path: Path) -> bytes:
         lines = stated.decode(errors="replace").splitlines()
         changed = [n for n, digest in actual.items() if f"{digest}  {n}" not in lines] or [SUMS]
         raise BundleError(
-            f"{path}: {', '.join(changed)} is not what was built: the SHA-256 differs", REBUILD
+            f"{path}: {', '.join(changed)} does not agree with {SUMS}: "
+            "the bundle is not what was built",
+            REBUILD,
         )
     return stated
 
