@@ -11,6 +11,7 @@ from edgesdk.apps import Scene
 from edgesdk.errors import UsageError
 from edgesdk.pipeline import Event, Packet, Stage, Step
 from edgesdk.vision.counting import CountingSettings, LineCounter
+from edgesdk.vision.draw import Annotator
 from edgesdk.vision.line import Line
 from edgesdk.vision.tracker import Tracker, TrackerSettings
 
@@ -56,11 +57,12 @@ class Program:
 
     def __init__(self, settings: Settings, scene: Scene) -> None:
         self.columns = (settings.forward, settings.backward)
-        self._wanted = _wanted(settings.classes, scene.labels)
-        self._labels = scene.labels
-        self._line = _line(settings, scene)
+        self.wanted = _wanted(settings.classes, scene.labels)
+        """Class indices that are counted."""
+        self.line = _line(settings, scene)
         self._tracker = Tracker(settings.tracker)
-        self._counter = LineCounter(self._line, scene.labels, settings.counting)
+        self._counter = LineCounter(self.line, scene.labels, settings.counting)
+        self._annotate = Annotator(scene.labels, self.line)
 
     def stages(self) -> tuple[Stage, ...]:
         """What comes after detection."""
@@ -68,11 +70,11 @@ class Program:
 
     def draw(self, packet: Packet) -> NDArray[np.uint8]:
         """Boxes with their tracks, the line, and the counts so far."""
-        return packet.frame.image.copy()
+        return self._annotate(packet.frame.image, packet.detections, self._counter.totals)
 
     def _select(self, packet: Packet) -> Packet:
         found = packet.detections
-        return replace(packet, detections=found[np.isin(found.class_id, self._wanted)])
+        return replace(packet, detections=found[np.isin(found.class_id, self.wanted)])
 
     def _track(self, packet: Packet) -> Packet:
         tracked = self._tracker.update(packet.detections, packet.frame.index)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesdk.pipeline import Event, Packet, Stage, Step
+from edgesdk.vision.draw import Annotator
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Boxes:
 
     def __init__(self, settings: NoSettings, scene: Scene) -> None:
         self._scene = scene
+        self._annotate = Annotator(scene.labels)
 
     def stages(self) -> tuple[Stage, ...]:
         """One that tells every box."""
@@ -88,7 +90,7 @@ class Boxes:
 
     def draw(self, packet: Packet) -> NDArray[np.uint8]:
         """The boxes with their labels."""
-        return packet.frame.image.copy()
+        return self._annotate(packet.frame.image, packet.detections)
 
     def _tell(self, packet: Packet) -> Packet:
         frame, found = packet.frame, packet.detections

@@ -93,8 +93,8 @@ class Pipeline:
             frames_read=channel.accepted,
             frames_processed=tally.frames,
             frames_dropped=channel.accepted - tally.frames,
-            seconds=seconds,
-            fps=tally.frames / seconds if seconds > 0 else 0.0,
+            seconds=round(seconds, 4),
+            fps=round(tally.frames / seconds, 3) if seconds > 0 else 0.0,
             stages=tally.stages(),
             counts=tally.counts(),
         )

@@ -65,7 +65,12 @@ class Tally:
     def stages(self) -> tuple[StageTiming, ...]:
         """The timing of each stage."""
         return tuple(
-            StageTiming(name, d.quantile_ms(0.5), d.quantile_ms(0.95), d.max_ns / 1e6)
+            StageTiming(
+                name,
+                round(d.quantile_ms(0.5), 4),
+                round(d.quantile_ms(0.95), 4),
+                round(d.max_ns / 1e6, 4),
+            )
             for name, d in self._stages.items()
         )
 
