@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -283,3 +284,27 @@ def test_json_is_one_object() -> None:
     one = json.loads(CliRunner().invoke(command, ["orin-nx", "--json"]).output)
     assert one["name"] == "orin-nx-16gb"
     assert one["power_tables"][1]["super"] is True
+
+
+DOCS = Path(__file__).parent.parent / "docs" / "reference" / "devices.md"
+
+
+def test_the_reference_page_names_every_key_and_the_shipped_figures() -> None:
+    page = DOCS.read_text()
+    missing = [f.name for f in fields(DeviceProfile) if f.name != "name" and f.name not in page]
+    assert missing == []
+    for name in ALL:
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{name}`"))
+        p = load_device(name)
+        tops = "not known" if p.int8_dense_tops is None else f"{p.int8_dense_tops:g}"
+        figures = [str(p.sm_count), tops, f"{p.memory_gb} GB", f"{p.bandwidth_gbs:g}"]
+        assert all(f" {figure} " in row for figure in (*figures, str(p.dla_count))), row
+    for jetpack in load_jetpacks():
+        row = next(line for line in page.splitlines() if line.startswith(f"| {jetpack.name} |"))
+        versions = (", ".join(jetpack.l4t), jetpack.tensorrt or "not known", jetpack.cuda)
+        assert all(f" {value} " in row for value in (*versions, jetpack.max_opset)), row
+
+
+def test_the_example_of_the_reference_page_is_a_device(user_device: Path) -> None:
+    user_device.write_text(DOCS.read_text().partition("```toml\n")[2].partition("```")[0])
+    assert load_device("my-board").recognised_by.module_parts == ("p3767-0000",)

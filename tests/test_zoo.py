@@ -323,3 +323,16 @@ def test_pull_prints_the_path_and_nothing_else_to_stdout(
     assert "licence MIT" in result.stderr
     as_json = json.loads(CliRunner().invoke(command, ["pull", "mine", "--json"]).stdout)
     assert as_json["sha256"] == digest
+
+
+def test_the_example_of_the_reference_page_is_an_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Path(__file__).parent.parent / "docs" / "reference" / "zoo.md"
+    folder = tmp_path / "zoo"
+    folder.mkdir()
+    (folder / "coco80.txt").write_text("person\n")
+    example = page.read_text().partition("```toml\n")[2].partition("```")[0]
+    (folder / "mine.toml").write_text(example)
+    monkeypatch.setenv("EDGESDK_PATH", str(tmp_path))
+    assert load_entry("mine").spec.labels == ("person",)
