@@ -95,11 +95,7 @@ def read_changes(changes: Sequence[str], line: str | None) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
             raise UsageError(f"--set takes KEY=VALUE, found {text!r}", "such as --set line_at=0.5")
-        place = table
-        *folders, name = key.strip().split(".")
-        for folder in folders:
-            place = place.setdefault(folder, {})
-        place[name] = _value(value)
+        _put(table, key.strip(), _value(value))
     if line is not None:
         table["line"] = _four_numbers(line)
     return table
@@ -128,6 +124,16 @@ def stopping_on_signals(pipeline: Pipeline) -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _put(table: dict[str, Any], key: str, value: Any) -> None:
+    """Set table["a"]["b"] for the key a.b."""
+    *folders, name = key.split(".")
+    for folder in folders:
+        table = table.setdefault(folder, {})
+        if not isinstance(table, dict):
+            raise UsageError(f"--set {key}: {folder} is given a value of its own as well")
+    table[name] = value
 
 
 def _value(text: str) -> Any:

@@ -1,0 +1,198 @@
+"""`edgesdk run` as a user meets it: one object or tables, exit codes, files whole at the end."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from edgesdk._resources import data_folder
+from edgesdk.cli.run import read_changes
+from edgesdk.errors import UsageError
+from edgesdk.video import read_video
+from tests.squares import app_folder, crossing_clip
+
+CODE = (data_folder("apps") / "traffic_counting" / "app.py").read_text()
+SETTINGS = 'classes = ["square"]\nline_at = 0.5'
+EVERY_FRAME = """
+from dataclasses import dataclass, replace
+import time
+from edgesdk.pipeline import Event, Step
+
+@dataclass(frozen=True)
+class Settings:
+    pass
+
+class Program:
+    event = Event
+    columns = ()
+    def __init__(self, settings, scene):
+        pass
+    def stages(self):
+        return (Step("tell", self.tell),)
+    def draw(self, packet):
+        return packet.frame.image
+    def tell(self, packet):
+        time.sleep(0.002)
+        return replace(packet, events=(Event(packet.frame.index, 0.5),))
+"""
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    return app_folder(tmp_path / "squares", CODE, SETTINGS)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return crossing_clip(tmp_path / "clip.avi")
+
+
+def edgesdk(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edgesdk", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+
+
+def test_json_is_exactly_one_object_on_stdout(app: Path, clip: Path, tmp_path: Path) -> None:
+    done = edgesdk("run", app, "--source", clip, "--json", "--events", tmp_path / "e.csv")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["counts"] == {"square": {"down": 1, "up": 1}}
+    assert result["totals"] == {"down": 1, "up": 1}
+    assert (result["frames_read"], result["frames_processed"]) == (60, 60)
+    assert result["model"]["kind"] == "float model"
+    assert [s["name"] for s in result["stages"]][:3] == ["preprocess", "inference", "decode"]
+    rows = list(csv.DictReader((tmp_path / "e.csv").read_text().splitlines()))
+    assert sorted(row["direction"] for row in rows) == ["down", "up"]
+
+
+def test_people_get_tables_of_counts_and_times(app: Path, clip: Path) -> None:
+    done = edgesdk("run", app, "--source", clip)
+    assert done.returncode == 0, done.stderr
+    for word in ("square", "down", "up", "inference", "median", "60 of 60 frames"):
+        assert word in done.stdout
+    assert "no bundle was built yet" in done.stderr
+
+
+def test_the_line_can_be_named(app: Path, clip: Path) -> None:
+    done = edgesdk("run", app, "--source", clip, "--line", "0,80,96,80", "--json")
+    assert json.loads(done.stdout)["totals"] == {"down": 1, "up": 0}
+
+
+def test_a_setting_can_be_changed(app: Path, clip: Path) -> None:
+    done = edgesdk("run", app, "--source", clip, "--set", "forward=south", "--json")
+    assert json.loads(done.stdout)["totals"] == {"south": 1, "up": 1}
+
+
+def test_a_frame_limit_is_said(app: Path, clip: Path) -> None:
+    done = edgesdk("run", app, "--source", clip, "--max-frames", 7, "--json")
+    result = json.loads(done.stdout)
+    assert (result["frames_read"], result["ended"]) == (7, "frame limit")
+
+
+def test_the_annotated_video_has_every_frame(app: Path, clip: Path, tmp_path: Path) -> None:
+    done = edgesdk("run", app, "--source", clip, "--video", tmp_path / "out.mp4")
+    assert done.returncode == 0, done.stderr
+    assert len(list(read_video(tmp_path / "out.mp4"))) == 60
+
+
+@pytest.mark.parametrize(
+    ("extra", "code", "words"),
+    [
+        (["--source", "absent.mp4"], 1, "no such file"),
+        (["--source", "rtsp://camera"], 2, "not supported yet"),
+        (["--source", "sim://trafic"], 2, "did you mean traffic"),
+        (["--line", "0,220,640"], 2, "four numbers"),
+        (["--set", "lines_at=1"], 2, "did you mean 'line_at'"),
+        (["--set", "line_at"], 2, "KEY=VALUE"),
+        (["--set", 'classes=["horse"]'], 2, "none of the classes"),
+        (["--events", "e.xlsx"], 2, ".csv, .jsonl, .json"),
+        (["--video", "v.gif"], 2, ".mp4 or .webm"),
+        (["--backend", "onnxrutime"], 2, "did you mean onnxruntime"),
+        (["--bundle", "absent.edge"], 1, "expected a bundle"),
+        (["--max-frames", "0"], 2, "--max-frames"),
+    ],
+)
+def test_a_mistake_is_one_paragraph_with_its_exit_code(
+    app: Path, clip: Path, tmp_path: Path, extra: list[str], code: int, words: str
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    done = edgesdk("run", app, "--source", clip, *extra, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_truncated_video_fails_with_the_events_so_far(app: Path, tmp_path: Path) -> None:
+    whole = crossing_clip(tmp_path / "whole.avi").read_bytes()
+    (tmp_path / "cut.avi").write_bytes(whole[: len(whole) * 8 // 10])
+    done = edgesdk("run", app, "--source", tmp_path / "cut.avi", "--events", tmp_path / "e.csv")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "truncated or damaged: it promises 60 frames" in done.stderr
+    assert len((tmp_path / "e.csv").read_text().splitlines()) == 3
+
+
+def test_a_bundle_takes_no_settings(tmp_path: Path) -> None:
+    (tmp_path / "a.edge").mkdir()
+    done = edgesdk("run", tmp_path / "a.edge", "--source", "sim://traffic", "--line", "0,1,2,3")
+    assert done.returncode == 2
+    assert "is a bundle" in done.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_leaves_whole_files_and_a_summary(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    """A run that would take minutes is interrupted once some events are in the file."""
+    app = app_folder(tmp_path / "squares", EVERY_FRAME)
+    source = "sim://traffic?frames=1000000&width=128&height=96"
+    events, video = tmp_path / "e.csv", tmp_path / "v.mp4"
+    options = ["--events", events, "--video", video, "--json"]
+    command = [sys.executable, "-m", "edgesdk", "run", app, "--source", source, *options]
+    run = subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_for_lines(events, 20, run)
+    run.send_signal(number)
+    out, err = run.communicate(timeout=20)
+    assert run.returncode == code, err
+    result = json.loads(out)
+    text = events.read_text()
+    rows = list(csv.DictReader(text.splitlines()))
+    assert result["ended"] == "stopped"
+    assert text.endswith("\n")
+    assert [int(row["frame"]) for row in rows] == list(range(result["frames_processed"]))
+    assert read_video(video).count == result["frames_processed"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["e.csv", "squares", "v.mp4"]
+
+
+def wait_for_lines(path: Path, lines: int, run: subprocess.Popen[str]) -> None:
+    give_up = time.monotonic() + 60
+    while not path.exists() or path.read_text().count("\n") < lines:
+        assert run.poll() is None, run.communicate()
+        assert time.monotonic() < give_up, "no events came"
+        time.sleep(0.02)
+
+
+def test_values_of_settings_are_json_or_text() -> None:
+    table = read_changes(
+        ["line=[1, 2, 3, 4]", "forward=in", "tracker.min_hits=4", "tracker.lost_frames=9"], None
+    )
+    assert table == {
+        "line": [1, 2, 3, 4],
+        "forward": "in",
+        "tracker": {"min_hits": 4, "lost_frames": 9},
+    }
+    assert read_changes([], "0,1.5,2,3") == {"line": [0, 1.5, 2, 3]}
+
+
+def test_a_setting_that_is_both_value_and_table_is_a_misuse() -> None:
+    with pytest.raises(UsageError, match="tracker"):
+        read_changes(["tracker=3", "tracker.min_hits=4"], None)
