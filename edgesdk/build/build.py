@@ -12,7 +12,14 @@ from edgesdk.backends import Backend, load_backend
 from edgesdk.build.evidence import AccuracyMeter
 from edgesdk.build.feeds import FEW
 from edgesdk.build.quantization import Quantizer
-from edgesdk.build.request import GUESS, BuildRequest, complete_shapes, fitting_spec, image_input
+from edgesdk.build.request import (
+    GUESS,
+    BuildRequest,
+    complete_shapes,
+    fitting_spec,
+    image_input,
+    refuse_quantized,
+)
 from edgesdk.bundle import Bundle, LayerPrecision, Manifest, Origin, Target, write_bundle
 from edgesdk.calibration import load_recipe
 from edgesdk.errors import ModelError
@@ -30,6 +37,7 @@ def build(request: BuildRequest, out: Path, progress: Progress = silent) -> Bund
     Raises ModelError, DataError, UsageError or BundleError; then nothing was written.
     """
     backend = load_backend("onnxruntime", exact=True)
+    refuse_quantized(request.model)
     shapes = complete_shapes(request)
     float_model = prepare(request.model, request.jetpack.max_opset, shapes)
     spec = fitting_spec(request.spec, image_input(float_model))
@@ -88,7 +96,7 @@ def _check(model: Model, max_opset: int) -> None:
         raise ModelError(
             f"TensorRT would not take this graph as it is meant ({len(findings)} findings): "
             f"{first.node or 'the graph'}: {first.message} [{first.rule}]",
-            "a model that is already quantized should be given to edgesdk in float",
+            "export the model again without that operator, or report it to edgesdk",
         )
 
 

@@ -42,6 +42,17 @@ class BuildRequest:
             )
 
 
+def refuse_quantized(model: Model) -> None:
+    """Raise ModelError for a graph that holds quantized operators already."""
+    found = [n.op_type for n in model.proto.graph.node if "Quantize" in n.op_type]
+    found += [n.op_type for n in model.proto.graph.node if n.op_type.startswith("QLinear")]
+    if found:
+        raise ModelError(
+            f"the model is already quantized: it holds {len(found)} operators such as {found[0]}",
+            "give edgesdk the float model: it calibrates and quantizes for the device itself",
+        )
+
+
 def image_input(model: Model) -> TensorSpec:
     """The one input that pictures go into: float32, 1 x 3 x H x W."""
     inputs = model.inputs
