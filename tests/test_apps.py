@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from edgesdk._resources import assets_folder, data_folder
 from edgesdk.apps import App, RunRequest, Scene, app_names, bundle_app, load_app, prepare_run
 from edgesdk.apps.folder import ModelTable
 from edgesdk.bundle import Manifest, Origin, Target, write_bundle
+from edgesdk.detections import Detections
 from edgesdk.errors import ConfigError, DataError, EdgeError, UnknownName, UsageError
+from edgesdk.frames import Frame
 from edgesdk.model import Model
-from edgesdk.pipeline import Collect, RunSummary, StageError
+from edgesdk.pipeline import Collect, Packet, RunSummary, StageError
 from edgesdk.sim import TrafficScene, TrafficSettings
 from edgesdk.spec import read_spec
 from edgesdk.video import read_video
@@ -250,6 +253,32 @@ def test_a_run_never_writes_over_its_source(tmp_path: Path) -> None:
 def test_without_a_source_a_run_says_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="names no source"):
         run(load_app(app_folder(tmp_path, PLAIN)), RunRequest())
+
+
+def test_the_example_of_the_guide_works(tmp_path: Path) -> None:
+    guide = (TRAFFIC.parent.parent / "docs" / "guides" / "write-an-app.md").read_text()
+    for name in ("toml", "python"):
+        (block,) = re.findall(rf"```{name}\n(.*?)```", guide, re.DOTALL)
+        (tmp_path / ("app.toml" if name == "toml" else "app.py")).write_text(block)
+    app = load_app(tmp_path)
+    program = app.program(app.settings, Scene(("person", "dog"), 64, 48, 25.0))
+    boxes = np.tile(np.array([[1, 1, 9, 9]], np.float32), (6, 1))
+    classes = np.array([0, 0, 0, 0, 1, 0])
+    frame = Frame(np.zeros((48, 64, 3), np.uint8), 7, 280_000_000, 0)
+    (stage,) = program.stages()
+    many = Packet(frame, Detections(boxes, np.ones(6, np.float32), classes))
+    few = Packet(frame, Detections(boxes, np.ones(6, np.float32), 1 - classes))
+    assert [(e.frame, e.time_ms, e.people) for e in stage(many).events] == [(7, 280.0, 5)]
+    assert stage(few).events == ()
+    assert program.draw(many).shape == frame.image.shape
+
+
+def test_the_readme_names_each_column_and_setting() -> None:
+    readme = (TRAFFIC / "README.md").read_text()
+    app = load_app(TRAFFIC)
+    program = app.program(app.settings, Scene(TrafficScene.labels, 640, 360, 24.0))
+    for field in (*fields(program.event), *fields(app.settings)):
+        assert f"`{field.name}`" in readme or f"`{field.name}.*`" in readme, field.name
 
 
 @pytest.mark.parametrize("seed", [3, 77])

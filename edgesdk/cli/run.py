@@ -23,7 +23,7 @@ OUT = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("what", metavar="APP_OR_BUNDLE")
+@click.argument("what", metavar="APP_OR_BUNDLE", default=".")
 @click.option("--source", default="", help="Video, folder of pictures or sim://traffic?seed=3.")
 @click.option("--bundle", type=click.Path(path_type=Path), help="Bundle to run the app with.")
 @click.option("--line", metavar="X1,Y1,X2,Y2", help="Counting line in pixels.")
@@ -49,6 +49,8 @@ def command(
     as_json: bool,
 ) -> None:
     """Run an app (its folder, or a shipped one's name) or a bundle on a source.
+
+    Inside an app's folder nothing needs to be named.
 
     Ctrl-C ends the run after the frame in hand: the files are complete, the summary is printed,
     and the exit code is 130.
