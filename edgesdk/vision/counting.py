@@ -28,10 +28,10 @@ class CountingSettings:
     band_px: float = 2.0
     """... and never less than this many pixels of the picture."""
     handover_sizes: float = 0.5
-    """A new track that begins where another was about to be, both this near to the line and to
-    each other, goes on in its place; in box sizes. 0: never."""
+    """A track that begins this near to where another, lost one should be by now is the same
+    object under a new identity and goes on in its place; in box sizes. 0: never."""
     handover_frames: int = 15
-    """... if no more frames than this lie between the two sightings."""
+    """... if it was lost no longer ago than this."""
     forget_frames: int = 90
     """A track unseen for longer is dropped; not less than the tracker's `lost_frames`."""
 
@@ -133,14 +133,11 @@ class LineCounter:
         return trail
 
     def _predecessor(self, seen: Sighting, present: set[int]) -> int | None:
-        """The track that ended here just now, near the line, if there is one."""
+        """The track that ended here just now, if there is one."""
         best, nearest = None, self.settings.handover_sizes * seen.size
-        reach = nearest
         for track_id, trail in self._trails.items():
             gap = seen.frame - trail.last.frame
-            recent = track_id not in present and gap <= self.settings.handover_frames
-            near = min(abs(seen.beside), abs(trail.last.beside)) <= reach
-            if recent and (near or seen.side != trail.last.side):
+            if track_id not in present and gap <= self.settings.handover_frames:
                 expected = trail.expected(seen.frame)
                 distance = math.hypot(expected.along - seen.along, expected.beside - seen.beside)
                 if distance < nearest:

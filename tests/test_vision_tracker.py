@@ -1,0 +1,203 @@
+"""An object keeps its identity for as long as it is about, and nobody else gets it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgesdk.detections import Detections
+from edgesdk.errors import UsageError
+from edgesdk.vision.motion import Motion, MotionSettings
+from edgesdk.vision.tracker import Tracker, TrackerSettings
+
+Row = tuple[float, float, float, float]
+"""Centre x, y, size in pixels, score."""
+
+
+def seen(rows: Iterable[Row], classes: list[int] | None = None) -> Detections:
+    table = np.array(list(rows), np.float32).reshape(-1, 4)
+    half = table[:, 2:3] / 2
+    return Detections(
+        np.concatenate([table[:, :2] - half, table[:, :2] + half], axis=1),
+        table[:, 3],
+        np.array(classes or [0] * len(table), np.int64),
+    )
+
+
+def follow(tracker: Tracker, frames: Iterable[Iterable[Row]]) -> list[list[int]]:
+    return [tracker.update(seen(rows)).track_id.tolist() for rows in frames]
+
+
+def test_a_thing_that_moves_steadily_is_one_thing_from_its_third_sighting_on() -> None:
+    ids = follow(Tracker(), [[(100 + 6 * i, 50, 40, 0.9)] for i in range(20)])
+    assert ids == [[-1], [-1], *[[0]] * 18]
+
+
+def test_a_flash_of_two_frames_is_nothing() -> None:
+    tracker = Tracker()
+    ids = follow(tracker, [[(9, 9, 20, 0.9)]] * 2 + [[]] * 3 + [[(9, 9, 20, 0.9)]] * 2)
+    assert {i for frame in ids for i in frame} == {-1}
+    follow(tracker, [[]])
+    assert tracker.live == 0
+
+
+def test_two_that_pass_each_other_keep_their_identities() -> None:
+    tracker = Tracker()
+    ids = follow(
+        tracker, [[(50 + 8 * i, 100, 40, 0.9), (450 - 8 * i, 112, 40, 0.9)] for i in range(50)]
+    )
+    assert ids[3:] == [[0, 1]] * 47
+
+
+@pytest.mark.parametrize(("hidden", "same"), [(5, True), (25, True), (40, False)])
+def test_what_was_hidden_for_less_than_lost_frames_comes_back_as_itself(
+    hidden: int, same: bool
+) -> None:
+    tracker = Tracker(TrackerSettings(lost_frames=30))
+    path = [[(100 + 3 * i, 80, 50, 0.8)] for i in range(100)]
+    before = follow(tracker, path[:20])
+    follow(tracker, [[]] * hidden)
+    after = follow(tracker, path[20 + hidden :])
+    assert before[-1] == [0]
+    assert after[-1] == ([0] if same else [1])
+
+
+@pytest.mark.parametrize("step", [0.5, 1.0, 1.4])
+def test_what_is_small_and_fast_is_followed_though_it_never_overlaps_itself(step: float) -> None:
+    path = [[(50 + 10 * step * i, 40.0, 10.0, 0.9)] for i in range(15)]
+    assert follow(Tracker(), path)[2:] == [[0]] * 13
+
+
+def test_a_leap_that_its_motion_does_not_allow_is_another_thing() -> None:
+    path = [[(50.0 + i, 40.0, 20.0, 0.9)] for i in range(10)]
+    leap = [[(160.0 + i, 140.0, 20.0, 0.9)] for i in range(5)]
+    assert follow(Tracker(), path + leap)[-1] == [1]
+
+
+def test_dropped_frames_are_allowed_for_when_their_number_is_given() -> None:
+    tracker = Tracker()
+    position = {i: [(30 + 9.0 * i, 60.0, 30.0, 0.9)] for i in range(60)}
+    for i in range(10):
+        tracker.update(seen(position[i]), i)
+    for i in (14, 18, 22, 30):
+        assert tracker.update(seen(position[i]), i).track_id.tolist() == [0]
+
+
+def test_an_unsure_sighting_prolongs_a_track_but_starts_none() -> None:
+    tracker = Tracker()
+    sure, unsure = [(60.0, 60.0, 40.0, 0.8)], [(61.0, 60.0, 40.0, 0.15)]
+    follow(tracker, [sure] * 4)
+    assert follow(tracker, [unsure] * 40)[-1] == [0]
+    assert follow(Tracker(), [unsure] * 40) == [[-1]] * 40
+
+
+def test_one_vehicle_under_two_names_is_one_track() -> None:
+    tracker = Tracker()
+    for i in range(12):
+        # Which of the two names is the stronger one changes from frame to frame.
+        car, truck = (0.8, 0.5) if i % 2 else (0.5, 0.8)
+        both = seen([(80 + i, 80, 60, car), (81 + i, 80, 61, truck)], classes=[2, 7])
+        ids = tracker.update(both).track_id.tolist()
+    assert sorted(ids) == [-1, 0]
+    assert tracker.live == 1
+
+
+def test_two_people_of_one_class_close_together_are_two() -> None:
+    ids = follow(Tracker(), [[(80, 80, 60, 0.8), (88, 80, 60, 0.8)]] * 5)
+    assert ids[-1] == [0, 1]
+
+
+def test_frames_must_go_forward() -> None:
+    tracker = Tracker()
+    tracker.update(Detections.empty(), 7)
+    with pytest.raises(UsageError, match="frame 7 after frame 7"):
+        tracker.update(Detections.empty(), 7)
+
+
+@pytest.mark.parametrize("wrong", [{"min_hits": 0}, {"lost_frames": -1}])
+def test_impossible_settings_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="min_hits"):
+        TrackerSettings(**wrong)  # type: ignore[arg-type]
+
+
+rows = st.lists(
+    st.tuples(
+        st.integers(0, 300).map(float),
+        st.integers(0, 200).map(float),
+        st.integers(8, 64).map(float),
+        st.integers(1, 10).map(lambda tenths: tenths / 10),
+    ),
+    max_size=6,
+)
+videos = st.lists(rows, max_size=12)
+
+
+@given(videos)
+@settings(deadline=None)
+def test_whatever_comes_detections_stay_and_ids_are_never_shared_or_used_again(
+    frames: list[list[Row]],
+) -> None:
+    tracker, other, highest = Tracker(), Tracker(), -1
+    for number, frame in enumerate(frames):
+        given_boxes = seen(frame)
+        out = tracker.update(given_boxes)
+        ids = [i for i in out.track_id.tolist() if i >= 0]
+        assert np.array_equal(out.xyxy, given_boxes.xyxy)
+        assert np.array_equal(out.score, given_boxes.score)
+        assert len(set(ids)) == len(ids)
+        fresh = [i for i in sorted(ids) if i > highest]
+        assert fresh == list(range(highest + 1, highest + 1 + len(fresh)))
+        highest = max([highest, *ids])
+        assert out.track_id.tolist() == other.update(given_boxes, number).track_id.tolist()
+    for _ in range(31):
+        tracker.update(Detections.empty())
+    assert tracker.live == 0
+    again = [tracker.update(seen([(50.0, 50.0, 30.0, 0.9)])).track_id[0] for _ in range(3)]
+    assert again[-1] == highest + 1
+
+
+@given(videos)
+@settings(deadline=None)
+def test_a_picture_of_twice_the_size_has_the_same_tracks(frames: list[list[Row]]) -> None:
+    # Doubling is exact in floating point, so even ties fall alike.
+    doubled = [[(2 * x, 2 * y, 2 * size, score) for x, y, size, score in f] for f in frames]
+    assert follow(Tracker(), frames) == follow(Tracker(), doubled)
+
+
+@given(
+    st.lists(st.tuples(st.integers(-40, 40), st.integers(1, 3)), min_size=1, max_size=12),
+    st.floats(0.01, 0.2),
+    st.floats(0.005, 0.1),
+    st.floats(0.1, 1.0),
+)
+def test_motion_is_what_a_textbook_kalman_filter_estimates(
+    moves: list[tuple[int, int]], measured: float, acceleration: float, first: float
+) -> None:
+    settings_ = MotionSettings(measured, acceleration, first)
+    size = 40.0
+    box = np.array([[80.0, 80.0, 120.0, 120.0]], np.float32)
+    motion = Motion.start(box, settings_)
+    # The same in matrices, in pixels, for one axis: x' = F x, P' = F P F^T + Q, ...
+    state = np.array([100.0, 0.0])
+    covariance = np.diag([(measured * size) ** 2, (first * size) ** 2])
+    observe, noise = np.array([[1.0, 0.0]]), (measured * size) ** 2
+    for move, frames in moves:
+        transition = np.array([[1.0, frames], [0.0, 1.0]])
+        kick = np.array([frames**2 / 2, frames])
+        state = transition @ state
+        covariance = transition @ covariance @ transition.T
+        covariance += np.outer(kick, kick) * (acceleration * size) ** 2
+        motion = motion.predict(frames, settings_)
+        gain = covariance @ observe.T / (observe @ covariance @ observe.T + noise)
+        state = state + gain[:, 0] * (100 + move - state[0])
+        covariance = (np.eye(2) - gain @ observe) @ covariance
+        motion = motion.correct(np.array([0]), box + np.float32(move), settings_)
+    assert motion.center[0] == pytest.approx([state[0], state[0]], abs=1e-6)
+    assert motion.velocity[0] == pytest.approx([state[1], state[1]], abs=1e-6)
+    assert motion.covariance[0] * size**2 == pytest.approx(
+        [covariance[0, 0], covariance[0, 1], covariance[1, 1]], rel=1e-6, abs=1e-9
+    )
