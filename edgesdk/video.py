@@ -114,7 +114,7 @@ class VideoWriter:
             raise EdgeError(
                 f"{path}: this OpenCV cannot write {FOURCC[path.suffix.lower()]} video"
                 f" of {size[0]}x{size[1]} at {fps:g} fps",
-                "try the other of .mp4 and .webm, or: pip install opencv-python",
+                "try the other of .mp4 and .webm, or: pip install 'edgesdk[video]'",
             )
 
     def write(self, image: NDArray[np.uint8]) -> None:

@@ -178,9 +178,18 @@ def test_a_camera_is_refused_with_what_works_now(text: str) -> None:
     assert "sim://traffic" in caught.value.hint
 
 
-def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"absent.mp4: no such file"):
-        open_source(str(tmp_path / "absent.mp4"))
+@pytest.mark.parametrize("name", ["absent.mp4", "absent", "absent.tar#val"])
+def test_a_source_that_is_not_there_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=r"absent.*: no such file"):
+        open_source(str(tmp_path / name))
+
+
+def test_one_split_of_a_folder_can_be_named(tmp_path: Path) -> None:
+    for split, level in (("train", 10), ("val", 20)):
+        (tmp_path / split).mkdir()
+        cv2.imwrite(str(tmp_path / split / "a.png"), np.full((20, 30, 3), level, np.uint8))
+    (frame,) = open_source(f"{tmp_path}#val")
+    assert int(frame.image[0, 0, 0]) == 20
 
 
 def test_a_wrong_key_of_a_simulation_is_named() -> None:

@@ -94,9 +94,11 @@ class Boxes:
 
     def _tell(self, packet: Packet) -> Packet:
         frame, found = packet.frame, packet.detections
+        time_ms = round(frame.time_ns / 1e6, 3)
         rows = zip(found.xyxy.tolist(), found.score.tolist(), found.class_id.tolist(), strict=True)
-        events = [
-            Found(frame.index, frame.time_ns / 1e6, self._scene.label(class_id), score, *box)
-            for box, score, class_id in rows
-        ]
+        events = []
+        for box, score, class_id in rows:
+            edges = (round(edge, 1) for edge in box)
+            label = self._scene.label(class_id)
+            events.append(Found(frame.index, time_ms, label, round(score, 4), *edges))
         return replace(packet, events=(*packet.events, *events))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgesdk.errors import DataError, UsageError
+from edgesdk.errors import UsageError
 from edgesdk.frames import Frame
 from edgesdk.pictures import PictureSet, open_pictures
 from edgesdk.pipeline.protocols import Source
@@ -25,9 +25,10 @@ _log = logging.getLogger(__name__)
 def open_source(text: str) -> Source:
     """Open the source that `text` names.
 
-    A video file by its extension; a folder, tar or npz of pictures, in natural order; or a
-    simulation such as sim://traffic?seed=3&frames=600. Raises DataError when it cannot be read,
-    ConfigError for a bad simulation and UsageError for cameras and streams, which come later.
+    A video file by its extension; a folder, tar or npz of pictures, in natural order (set.tar#val
+    is one split of it); or a simulation such as sim://traffic?seed=3&frames=600. Raises DataError
+    when it cannot be read, ConfigError for a bad simulation and UsageError for cameras and
+    streams, which come later.
     """
     scheme, colons, _ = text.partition("://")
     if colons and scheme == "sim":
@@ -36,11 +37,9 @@ def open_source(text: str) -> Source:
         kind = scheme if colons else "camera device"
         raise UsageError(f"{text}: sources of the kind {kind!r} are not supported yet", WORKS_NOW)
     path = Path(text)
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder", WORKS_NOW)
-    if path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES:
+    if path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir():
         return VideoSource(path)
-    return PictureSource(open_pictures(path))
+    return PictureSource(open_pictures(text))
 
 
 class VideoSource:
