@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -222,3 +224,11 @@ def test_turning_the_whole_scene_changes_nothing(ys: list[float], angle: float, 
     path = [y + 0.25 for y in ys]
     turned = LineCounter(Line(turn(0, 220), turn(640, 220)))
     assert count([[(0, *turn(300, y))] for y in path], turned) == count(walk(path))
+
+
+def test_the_example_of_the_docs_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    page = Path(__file__).parent.parent / "docs/concepts/counting.md"
+    match = re.search(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    assert match
+    exec(compile(match[1], str(page), "exec"), {})
+    assert capsys.readouterr().out.splitlines() == re.findall(r"print\(.*\)  # (.*)", match[1])

@@ -1,1 +1,1 @@
-"""Decoding a model's outputs, tracking, counting and drawing: numpy only."""
+"""Decoding a model's outputs, tracking, counting; numpy only, but for the drawing."""

@@ -1,4 +1,4 @@
-"""Counting what crosses a line, once each. docs/concepts/counting.md has the pictures.
+"""Counting what crosses a line, once each (docs/concepts/counting.md).
 
 A track is on a side of the line once its centre is a band's width away from it. It has crossed
 when it is then on the other side, and when the path of its centre went through the line between
