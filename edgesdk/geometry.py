@@ -49,12 +49,26 @@ def area(boxes: Boxes) -> NDArray[np.float32]:
 
 def iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
     """Intersection over union of each box of `a` with each of `b`; shape (N, M), 0..1."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    size = np.maximum(high - low, 0)
-    shared = size[..., 0] * size[..., 1]
+    shared = _shared_area(a, b)
     union = area(a)[:, None] + area(b)[None, :] - shared
     ratio: NDArray[np.float32] = np.divide(
         shared, union, out=np.zeros_like(shared), where=union > 0
     )
     return ratio
+
+
+def share_inside(a: Boxes, b: Boxes) -> NDArray[np.float32]:
+    """Share of the area of each box of `b` that lies inside each of `a`; shape (N, M), 0..1."""
+    shared, whole = _shared_area(a, b), np.broadcast_to(area(b), (len(a), len(b)))
+    share: NDArray[np.float32] = np.divide(
+        shared, whole, out=np.zeros_like(shared), where=whole > 0
+    )
+    return share
+
+
+def _shared_area(a: Boxes, b: Boxes) -> NDArray[np.float32]:
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    size = np.maximum(high - low, 0)
+    product: NDArray[np.float32] = size[..., 0] * size[..., 1]
+    return product
