@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -108,7 +109,8 @@ class VideoWriter:
         self._part = _part_beside(path)
         cv2 = require("cv2", "write videos")
         code = cv2.VideoWriter_fourcc(*FOURCC[path.suffix.lower()])
-        self._writer = cv2.VideoWriter(str(self._part), code, fps, size)
+        with _muted_stderr():
+            self._writer = cv2.VideoWriter(str(self._part), code, fps, size)
         if not self._writer.isOpened():
             self.discard()
             raise EdgeError(
@@ -169,6 +171,19 @@ class VideoWriter:
             self.close()
         else:
             self.discard()
+
+
+@contextmanager
+def _muted_stderr() -> Iterator[None]:
+    """OpenCV warns about every .webm on the process's stderr, and has no switch for it."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _open(path: Path) -> Any:

@@ -107,3 +107,14 @@ def test_two_classes_on_one_object_stay_unless_told_otherwise() -> None:
 def test_impossible_settings_are_refused_by_name(key: str, value: float) -> None:
     with pytest.raises(ValueError, match=key):
         NmsSettings(**{key: value})  # type: ignore[arg-type]
+
+
+def test_a_part_found_inside_a_better_box_goes_when_that_is_asked_for() -> None:
+    bus, part, behind = [0, 0, 100, 200], [20, 20, 80, 120], [60, 0, 160, 100]
+    boxes = np.array([bus, part, behind], np.float32)
+    score = np.array([0.9, 0.6, 0.5], np.float32)
+    # By hand: the part lies inside whole (IoU .3), of the box behind 40 %.
+    assert nms(boxes, score, None, 0.45, 10).tolist() == [0, 1, 2]
+    assert nms(boxes, score, None, 0.45, 10, inside_threshold=0.85).tolist() == [0, 2]
+    classes = np.array([0, 1, 0])
+    assert nms(boxes, score, classes, 0.45, 10, inside_threshold=0.85).tolist() == [0, 1, 2]

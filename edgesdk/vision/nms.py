@@ -44,12 +44,14 @@ def nms(
     class_id: NDArray[np.int64] | None,
     iou_threshold: float,
     max_detections: int,
+    *,
     inside_threshold: float = 1.0,
 ) -> NDArray[np.int64]:
     """Indices of the boxes to keep, best first; equal scores keep their order.
 
-    Greedy: the best box is kept, all that overlap it by more than `iou_threshold`, or lie inside it
-    by more than `inside_threshold`, are dropped, and so on. With `class_id` only boxes of the same class suppress each other.
+    Greedy: the best box is kept, all that overlap it by more than `iou_threshold`, or lie
+    inside it by more than `inside_threshold`, are dropped, and so on. With `class_id` only
+    boxes of the same class suppress each other.
     Only the `CANDIDATES` best boxes are looked at.
     """
     order = np.argsort(-score, kind="stable")[:CANDIDATES]
@@ -86,7 +88,7 @@ def best_detections(
         by_class,
         settings.iou_threshold,
         settings.max_detections,
-        settings.inside_threshold,
+        inside_threshold=settings.inside_threshold,
     )
     found = Detections(placement.to_picture(boxes[keep]), score[keep], class_id[keep])
     return found[area(found.xyxy) > 0]

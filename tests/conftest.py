@@ -1,0 +1,40 @@
+"""What all tests share: in CI, nothing may be skipped but what needs a GPU or a board."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+ALLOWED_IN_CI = ("needs a GPU", "needs a board")
+SKIPS = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[SKIPS] = []
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        item.config.stash[SKIPS].append(f"{item.nodeid}: {reason.removeprefix('Skipped: ')}")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    forbidden = [s for s in session.config.stash[SKIPS] if not any(a in s for a in ALLOWED_IN_CI)]
+    if os.environ.get("EDGESDK_CI") and forbidden:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skips = terminalreporter.config.stash[SKIPS]
+    forbidden = [s for s in skips if not any(allowed in s for allowed in ALLOWED_IN_CI)]
+    if os.environ.get("EDGESDK_CI") and forbidden:
+        terminalreporter.section(
+            "skipped in CI, which only a missing GPU or board may be", red=True
+        )
+        for line in forbidden:
+            terminalreporter.line(line)
