@@ -195,3 +195,19 @@ def test_no_codec_chatter_reaches_the_user(tmp_path: Path) -> None:
     )
     assert "truncated" in run.stdout
     assert run.stderr == ""
+
+
+def test_writing_says_nothing_on_stderr(tmp_path: Path) -> None:
+    code = f"""
+        import numpy as np, sys
+        from pathlib import Path
+        from edgesdk.video import VideoWriter
+        for name in ("a.webm", "a.mp4"):
+            with VideoWriter(Path({str(tmp_path)!r}) / name, 10, (96, 64)) as writer:
+                writer.write(np.zeros((64, 96, 3), np.uint8))
+        print("still here", file=sys.stderr)
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
+    )
+    assert run.stderr == "still here\n"
