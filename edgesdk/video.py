@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import tempfile
@@ -111,7 +110,6 @@ class VideoWriter:
         cv2 = require("cv2", "write videos")
         code = cv2.VideoWriter_fourcc(*FOURCC[path.suffix.lower()])
         with _muted_stderr():
-            with _no_chatter():
             self._writer = cv2.VideoWriter(str(self._part), code, fps, size)
         if not self._writer.isOpened():
             self.discard()
@@ -186,19 +184,6 @@ def _muted_stderr() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
-
-
-@contextlib.contextmanager
-def _no_chatter() -> Iterator[None]:
-    """OpenCV prints that VP8 has no tag in .webm, from C; it works, so nobody need read it."""
-    kept = os.dup(2)
-    try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _open(path: Path) -> Any:
