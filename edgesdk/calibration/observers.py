@@ -40,9 +40,7 @@ def mse(histogram: Histogram) -> float:
     return float(candidates[int(np.argmin(errors))])
 
 
-def _squared_error(
-    values: NDArray[np.float64], weights: NDArray[np.float64], amax: float
-) -> float:
+def _squared_error(values: NDArray[np.float64], weights: NDArray[np.float64], amax: float) -> float:
     scale = amax / LEVELS
     rounded = np.minimum(np.rint(values / scale), LEVELS) * scale
     return float(weights @ np.square(values - rounded))

@@ -1,0 +1,38 @@
+"""What scripts/demo shows: counts that agree with the exact truth, and where everything is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgesdk.bundle import open_bundle
+from edgesdk.report import read_report
+from edgesdk.video import read_video
+from tests.command import edgesdk
+
+
+def test_the_demo_counts_the_simulated_road_exactly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGESDK_ASSETS", str(tmp_path / "none"))  # as on a user's machine
+    done = edgesdk("demo", "--out", "made", "--json", "--quiet", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert [run["title"] for run in told["runs"]] == [
+        "simulated road, float",
+        "simulated road, INT8",
+    ]
+    for run in told["runs"]:
+        assert run["counts"] == run["truth"]
+        assert sum(sum(row.values()) for row in run["truth"].values()) > 20
+    assert "measured on this machine's CPU" in told["measured_on"]
+    files = {name: tmp_path / path for name, path in told["files"].items()}
+    assert open_bundle(files["bundle"]).manifest.precision == "int8"
+    assert read_report(tmp_path / "made" / "latency.json").provenance.subject.precision == "int8"
+    assert "<svg" in files["report"].read_text()
+    clip = read_video(files["clip"])
+    assert (clip.width, clip.height, clip.count) == (640, 360, told["runs"][1]["frames"])
+    crossings = files["crossings"].read_text().splitlines()
+    assert len(crossings) == 1 + sum(sum(r.values()) for r in told["runs"][1]["counts"].values())
