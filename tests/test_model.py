@@ -141,3 +141,12 @@ def test_constants_become_weights() -> None:
 def test_inner_tensors_can_be_seen() -> None:
     seen = with_outputs(Model.of(small_detector()), ["r1", "output"])
     assert [spec.name for spec in seen.outputs] == ["output", "r1"]
+
+
+def test_weights_that_are_listed_as_inputs_too_are_inputs_no_more() -> None:
+    proto = small_detector()
+    for tensor in proto.graph.initializer:
+        value = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+        proto.graph.input.append(value)
+    ready = prepare(Model.of(proto), 17, {})
+    assert [value.name for value in ready.proto.graph.input] == ["images"]

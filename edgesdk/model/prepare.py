@@ -32,6 +32,7 @@ def prepare(model: Model, opset: int, shapes: Shapes) -> Model:
     _fix_shapes(proto, model.inputs, shapes)
     proto = _convert(proto, model.opset, opset)
     _constants_to_initializers(proto.graph)
+    _drop_weight_inputs(proto.graph)
     _name_nodes(proto.graph)
     proto.ir_version = max(IR_VERSION, onnx.helper.OP_SET_ID_VERSION_MAP[("ai.onnx", opset)])
     del proto.graph.value_info[:]
@@ -92,6 +93,15 @@ def _constants_to_initializers(graph: onnx.GraphProto) -> None:
         copies = [_copy(node) for node in kept]
         del graph.node[:]
         graph.node.extend(copies)
+
+
+def _drop_weight_inputs(graph: onnx.GraphProto) -> None:
+    """Old exporters list every weight among the inputs too, as ONNX before 1.4 wanted it."""
+    weights = {tensor.name for tensor in graph.initializer}
+    kept = [value for value in graph.input if value.name not in weights]
+    copies = [onnx.ValueInfoProto.FromString(value.SerializeToString()) for value in kept]
+    del graph.input[:]
+    graph.input.extend(copies)
 
 
 def _copy(node: onnx.NodeProto) -> onnx.NodeProto:
