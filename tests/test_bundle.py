@@ -49,7 +49,13 @@ MANIFEST = Manifest(
         LayerPrecision("depthwise", "Conv", "fp32", 100, 4.2, "too noisy"),
     ),
     calibration=Calibration(
-        "balanced", "mse", "pictures", 12, {"bad.jpg": "empty"}, {"images": Range(1.5, 2.0, 0.001)}
+        "balanced",
+        "mse",
+        "pictures",
+        12,
+        {"bad.jpg": "empty"},
+        {"images": Range(1.5, 2.0, 0.001)},
+        {"r1": "first"},
     ),
     accuracy=Accuracy(
         "pictures", 12, True, {"boxes": OutputAccuracy(None, 1.0)}, (TaskMetric("mAP50", 0.5, 0.4),)
@@ -201,6 +207,6 @@ def test_every_key_of_the_manifest_stands_in_the_reference() -> None:
             return {k for v in value for k in keys(v)}
         return set()
 
-    free = {"bad.jpg", "images", "boxes", "type"}  # names of pictures, tensors and outputs
+    free = {"bad.jpg", "images", "boxes", "type", "r1"}  # names of pictures, tensors and outputs
     missing = {key for key in keys(_config.plain(MANIFEST)) - free if f"`{key}`" not in page}
     assert not missing

@@ -36,12 +36,13 @@ def run(model: Model, x: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def calibrated(model: Model) -> CalibrationTable:
-    watch = list(dict.fromkeys(layer.activation for layer in find_layers(model, OPERATORS)))
+    watch = {layer.activation: layer.input_axis for layer in find_layers(model, OPERATORS)}
     backend = load_backend("onnxruntime", exact=True)
     session = backend.open(backend.compile(with_outputs(model, watch)))
     feeds = [(str(i), {"images": x}) for i, x in enumerate(PICTURES)]
     histograms, count = collect(session, watch, feeds)
-    return make_table(histograms, "minmax", count)
+    counted = {name: histogram.whole() for name, histogram in histograms.items()}
+    return make_table(counted, "minmax", count)
 
 
 def quantized(opset: int = 19) -> tuple[Model, Model]:
@@ -169,7 +170,7 @@ def test_the_probe_finds_the_layer_that_int8_ruins() -> None:
 
 
 def layer(node: str, macs: int) -> Layer:
-    return Layer(node, "Conv", "x", "w", 0, macs)
+    return Layer(node, "Conv", "x", "w", 0, 1, 1, macs)
 
 
 def test_only_bad_layers_stay_in_float_and_only_within_the_budget() -> None:

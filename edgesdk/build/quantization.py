@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from edgesdk._progress import Progress
 from edgesdk.backends import Backend, opened
 from edgesdk.build.feeds import Feeds
 from edgesdk.bundle import Calibration, LayerPrecision, Precision, Range
 from edgesdk.calibration import CalibrationTable, Recipe, collect
+from edgesdk.calibration.histogram import ChannelHistogram, Ints
 from edgesdk.calibration.table import make_table
 from edgesdk.errors import ModelError
 from edgesdk.model import Model
 from edgesdk.model.edit import with_outputs
 from edgesdk.pictures import PictureSet
 from edgesdk.preprocess import Preprocess
+from edgesdk.quantize.balance import Balanced, balance, choose_shifts
 from edgesdk.quantize.layers import Layer, find_layers
 from edgesdk.quantize.probe import layer_sqnr_db, probe_model
 from edgesdk.quantize.qdq import write_qdq
@@ -28,6 +32,28 @@ class Quantized:
     model: Model
     layers: tuple[LayerPrecision, ...]
     calibration: Calibration
+
+
+Seen = Mapping[str, ChannelHistogram]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A float model on its way to INT8, and how its channels were moved."""
+
+    balanced: Balanced
+    shifts: Mapping[str, Ints]
+    """Original tensor -> power of two of each channel."""
+
+    @property
+    def model(self) -> Model:
+        """The float model with the factors in it."""
+        return self.balanced.model
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Its layers that can be INT8."""
+        return self.balanced.layers
 
 
 @dataclass(frozen=True)
@@ -57,41 +83,81 @@ class Quantizer:
             )
         name = self.model.inputs[0].name
         feeds = Feeds(pictures, self.preprocess, name, self.recipe.probe_pictures)
-        table = self._calibrate(layers, feeds, pictures.count)
-        noise = self._probe(layers, table, feeds)
-        in_float = keep_in_float(layers, noise, self.recipe)
-        chosen = [layer for layer in layers if layer not in in_float]
+        seen, count = self._calibrate(layers, feeds, pictures.count)
+        draft = self._balanced(layers, seen, feeds)
+        table = self._table(draft, layers, seen, count)
+        noise = self._probe(draft, table, feeds) if self.recipe.min_layer_sqnr_db else {}
+        in_float = keep_in_float(draft.layers, noise, self.recipe)
+        chosen = [layer for layer in draft.layers if layer not in in_float]
         return Quantized(
-            write_qdq(self.model, table, chosen),
-            tuple(_precision(layer, layer in in_float, noise.get(layer.node)) for layer in layers),
-            self._evidence(table, pictures),
+            write_qdq(draft.model, table, chosen),
+            tuple(_precision(r, r in in_float, noise.get(r.node)) for r in draft.layers),
+            self._evidence(table, pictures, draft),
         )
 
     def _calibrate(
         self, layers: tuple[Layer, ...], feeds: Feeds, total: int | None
-    ) -> CalibrationTable:
-        watch = list(dict.fromkeys(layer.activation for layer in layers))
+    ) -> tuple[Seen, int]:
+        watch = {layer.activation: layer.input_axis for layer in layers}
         with opened(self.backend, with_outputs(self.model, watch)) as session:
             tracked = self.progress(feeds, "calibrate", total)
-            histograms, count = collect(session, watch, tracked)
+            seen, count = collect(session, watch, tracked)
         feeds.check()
-        return make_table(histograms, self.recipe.observer, count)
+        return seen, count
 
-    def _probe(
-        self, layers: tuple[Layer, ...], table: CalibrationTable, feeds: Feeds
-    ) -> dict[str, float]:
-        """INT8 noise by layer; empty when the recipe has no use for it."""
-        if self.recipe.min_layer_sqnr_db is None:
-            return {}
-        with opened(self.backend, probe_model(self.model, table, layers)) as session:
-            return layer_sqnr_db(session, self.model, layers, feeds.kept)
-
-    def _evidence(self, table: CalibrationTable, pictures: PictureSet) -> Calibration:
-        ranges = {n: Range(r.amax, r.largest, r.saturated) for n, r in table.ranges.items()}
-        skipped = dict(pictures.skipped)
-        return Calibration(
-            self.recipe_name, table.observer, pictures.source, table.pictures, skipped, ranges
+    def _balanced(self, layers: tuple[Layer, ...], seen: Seen, feeds: Feeds) -> Draft:
+        """The float model with balanced channels, where the layers' outputs gain enough by it."""
+        plain = Draft(Balanced(self.model, layers, {}), {})
+        if self.recipe.min_balance_gain_db is None:
+            return plain
+        shifts = choose_shifts(self.model, layers, seen)
+        every = Draft(balance(self.model, layers, shifts), shifts)
+        before, after = (
+            self._probe(draft, self._table(draft, layers, seen, 0), feeds)
+            for draft in (plain, every)
         )
+        gains = {n: after[n] - before[n] for n in before}
+        worth = {
+            tensor: powers
+            for tensor, powers in shifts.items()
+            if _mean([gains[r.node] for r in layers if r.activation == tensor])
+            >= self.recipe.min_balance_gain_db
+        }
+        return Draft(balance(self.model, layers, worth), worth)
+
+    def _table(
+        self, draft: Draft, layers: tuple[Layer, ...], seen: Seen, count: int
+    ) -> CalibrationTable:
+        """Ranges of the draft's tensors; the factors only move what was counted before."""
+        names = zip(draft.layers, layers, strict=True)
+        counted = {
+            new.activation: seen[old.activation].whole(draft.shifts.get(old.activation))
+            for new, old in names
+        }
+        return make_table(counted, self.recipe.observer, count)
+
+    def _probe(self, draft: Draft, table: CalibrationTable, feeds: Feeds) -> dict[str, float]:
+        """INT8 noise of each layer's output by itself, in dB."""
+        with opened(self.backend, probe_model(draft.model, table, draft.layers)) as session:
+            return layer_sqnr_db(session, draft.model, draft.layers, feeds.kept)
+
+    def _evidence(self, table: CalibrationTable, pictures: PictureSet, draft: Draft) -> Calibration:
+        ranges = {n: Range(r.amax, r.largest, r.saturated) for n, r in table.ranges.items()}
+        return Calibration(
+            self.recipe_name,
+            table.observer,
+            pictures.source,
+            table.pictures,
+            dict(pictures.skipped),
+            ranges,
+            draft.balanced.carriers,
+        )
+
+
+def _mean(gains: Sequence[float]) -> float:
+    """Mean gain; layers without noise before or after (infinite figures) do not count."""
+    finite = [gain for gain in gains if isfinite(gain)]
+    return sum(finite) / len(finite) if finite else 0.0
 
 
 def _precision(layer: Layer, in_float: bool, sqnr_db: float | None) -> LayerPrecision:

@@ -73,6 +73,8 @@ class Calibration:
     """Picture -> why it could not be read."""
     ranges: dict[str, Range] = field(default_factory=dict)
     """By tensor name."""
+    balanced: dict[str, str] = field(default_factory=dict)
+    """Tensor whose channels were brought to like magnitudes -> node that carries the factors."""
 
 
 @dataclass(frozen=True)

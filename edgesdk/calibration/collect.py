@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
-from edgesdk.calibration.histogram import Histogram
+from edgesdk.calibration.histogram import ChannelHistogram
 from edgesdk.errors import DataError
 from edgesdk.tensors import Array, Runner
 
@@ -12,15 +12,16 @@ Feeds = Mapping[str, Array]
 
 
 def collect(
-    runner: Runner, watch: Sequence[str], feeds: Iterable[tuple[str, Feeds]]
-) -> tuple[dict[str, Histogram], int]:
+    runner: Runner, watch: Mapping[str, int], feeds: Iterable[tuple[str, Feeds]]
+) -> tuple[dict[str, ChannelHistogram], int]:
     """Histograms by tensor name, and how many pictures were seen.
 
-    `runner` gives the watched tensors as outputs (an input is taken from the feeds); `feeds` are
-    (picture name, model inputs). Memory does not grow with the number of pictures. Raises
-    DataError, naming picture and tensor, when a tensor holds NaN or infinity.
+    `watch` is tensor name -> axis of its channels; `runner` gives these tensors as outputs (an
+    input is taken from the feeds); `feeds` are (picture name, model inputs). Memory does not
+    grow with the number of pictures. Raises DataError, naming picture and tensor, when a tensor
+    holds NaN or infinity.
     """
-    histograms = {name: Histogram() for name in watch}
+    histograms = {name: ChannelHistogram(axis) for name, axis in watch.items()}
     count = 0
     for picture, feed in feeds:
         outputs = runner.run(feed)
@@ -31,7 +32,7 @@ def collect(
     return histograms, count
 
 
-def _add(histogram: Histogram, values: Array, name: str, picture: str) -> None:
+def _add(histogram: ChannelHistogram, values: Array, name: str, picture: str) -> None:
     try:
         histogram.add(values)
     except ValueError as error:

@@ -1,88 +1,133 @@
-"""A histogram of magnitudes that can be merged and needs no range in advance.
+"""Histograms of magnitudes, one for each channel, that need no range in advance.
 
-The range is always a power of two and the number of bins is fixed, so widening the range merges
-whole bins. Counts are therefore the same whatever the order, the batch size or the merging.
+A bin is named by the leading bits of the float itself: the exponent and the first bits of the
+mantissa. So every float32 has its bin from the start, counts do not depend on the order, the
+batches or the merging, and multiplying a channel by a power of two moves its counts by whole bins:
+what calibration would have seen on a rescaled tensor is known without a second pass.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesdk.tensors import Array
+from edgesdk.tensors import Array, Floats
 
-BINS = 4096
-"""At least half of them lie below the largest value seen."""
+STEPS = 16
+"""Bins for each doubling: 6 % wide at most."""
+OCTAVES = 24
+"""Doublings below the largest value that are told apart; smaller ones share the first bin."""
+BINS = STEPS * OCTAVES
+LEAST_TOP = OCTAVES - 1
+"""Least biased exponent of the last octave: float32 has no bins further down."""
 
-LEAST_EXPONENT = -100
-"""Magnitudes are float32: far below 2**-100 their bins could not be told apart any more."""
+Ints = NDArray[np.int64]
+
+_MANTISSA_BITS = 23
+_DROPPED_BITS = _MANTISSA_BITS - STEPS.bit_length() + 1
+_MAGNITUDE = np.int32(0x7FFFFFFF)
+_INFINITY = 0x7F800000
 
 
+@dataclass(frozen=True, eq=False)
 class Histogram:
-    """Counts of |x| in BINS equal bins over [0, 2**exponent)."""
+    """Counts of |x| in bins that grow with the magnitude."""
 
-    def __init__(self) -> None:
-        self.counts: NDArray[np.int64] = np.zeros(BINS, np.int64)
-        self.exponent: int | None = None
-        """None until a value other than zero was seen."""
-        self.zeros = 0
-        """Values seen while every value was zero; they move to the first bin after that."""
-        self.largest = 0.0
+    edges: NDArray[np.float64]
+    """Of the bins, ascending from 0; shape (BINS + 1,). The last is the largest value."""
+    counts: Ints
+    """Values in each bin; shape (BINS,)."""
+    largest: float
 
     @property
     def total(self) -> int:
-        """How many values were added."""
-        return self.zeros + int(self.counts.sum())
+        """How many values were counted."""
+        return int(self.counts.sum())
 
-    @property
-    def centers(self) -> NDArray[np.float64]:
-        """Middle of each bin."""
-        width = 2.0 ** (self.exponent or 0) / BINS
-        centers: NDArray[np.float64] = (np.arange(BINS, dtype=np.float64) + 0.5) * width
-        return centers
+
+class ChannelHistogram:
+    """Counts of |x| by channel; grows with channels, not with values."""
+
+    def __init__(self, axis: int) -> None:
+        """`axis` of the tensors that holds the channels."""
+        self.axis = axis
+        self.counts: Ints = np.zeros((0, BINS), np.int64)
+        """Shape (channels, BINS)."""
+        self.largest: Floats = np.zeros(0, np.float32)
+        """Largest magnitude of each channel; shape (channels,)."""
+        self._top = LEAST_TOP
+        """Biased exponent of the largest value: the octave of the last STEPS bins."""
 
     def add(self, values: Array) -> None:
-        """Count a tensor of any shape. Raises ValueError for NaN or infinity."""
-        magnitudes = np.abs(values, dtype=np.float32).ravel()
-        largest = float(magnitudes.max(initial=0.0))
-        if not np.isfinite(largest):
+        """Count a float32 tensor. Raises ValueError for NaN or infinity."""
+        rows = np.moveaxis(values, self.axis, 0).reshape(values.shape[self.axis], -1)
+        bits = np.ascontiguousarray(rows, np.float32).view(np.int32) & _MAGNITUDE
+        largest = bits.max(axis=1, initial=0)
+        if largest.max(initial=0) >= _INFINITY:
             raise ValueError("NaN or infinity")
-        self._widen(largest)
-        if self.exponent is None:
-            self.zeros += magnitudes.size
-            return
-        # A power of two scales exactly, so every value falls into the same bin on every machine.
-        magnitudes *= np.float32(2.0 ** (np.log2(BINS) - self.exponent))
-        self.counts += np.bincount(magnitudes.astype(np.int32), minlength=BINS)
+        self._fit(len(rows), int(largest.max(initial=0)) >> _MANTISSA_BITS)
+        np.maximum(self.largest, largest.view(np.float32), out=self.largest)
+        bits >>= _DROPPED_BITS
+        bits -= np.int32(_first_code(self._top))
+        np.maximum(bits, 0, out=bits)
+        places = bits + (np.arange(len(rows)) * BINS)[:, None]
+        counted = np.bincount(places.ravel(), minlength=self.counts.size)
+        self.counts += counted.reshape(self.counts.shape)
 
-    def merge(self, other: Histogram) -> None:
-        """Add what another histogram counted."""
-        self._widen(other.largest)
-        if self.exponent is None:
-            self.zeros += other.zeros
-        elif other.exponent is None:
-            self.counts[0] += other.zeros
-        else:
-            self.counts += _coarser(other.counts, self.exponent - other.exponent)
+    def merge(self, other: ChannelHistogram) -> None:
+        """Add what another histogram counted. Raises ValueError for another number of channels."""
+        self._fit(len(other.counts), other._top)
+        np.maximum(self.largest, other.largest, out=self.largest)
+        self.counts += _moved(other.counts, (other._top - self._top) * STEPS)
 
-    def _widen(self, largest: float) -> None:
-        if largest <= 0.0:
-            return
-        self.largest = max(self.largest, largest)
-        exponent = max(int(np.frexp(largest)[1]), LEAST_EXPONENT)
-        if self.exponent is None:
-            self.exponent = exponent
-            self.counts[0], self.zeros = self.zeros, 0
-        elif exponent > self.exponent:
-            self.counts = _coarser(self.counts, exponent - self.exponent)
-            self.exponent = exponent
+    def whole(self, shifts: Ints | None = None) -> Histogram:
+        """All channels together, channel c multiplied by 2**shifts[c]; None: as they are."""
+        moves = np.zeros(len(self.counts), np.int64) if shifts is None else shifts
+        scaled = np.ldexp(self.largest.astype(np.float64), moves)
+        largest = float(scaled.max(initial=0.0))
+        top = max(int(np.frexp(largest)[1]) + 126, LEAST_TOP) if largest > 0 else LEAST_TOP
+        counts = np.zeros(BINS, np.int64)
+        for move in np.unique(moves):
+            alike = self.counts[moves == move].sum(axis=0)
+            counts += _moved(alike, (self._top + int(move) - top) * STEPS)
+        return Histogram(_edges(top, largest), counts, largest)
+
+    def _fit(self, channels: int, top: int) -> None:
+        """Make room for this many channels, the first time, and for this exponent."""
+        if not len(self.counts):
+            self.counts = np.zeros((channels, BINS), np.int64)
+            self.largest = np.zeros(channels, np.float32)
+        if len(self.counts) != channels:
+            raise ValueError(f"{len(self.counts)} channels before, {channels} now")
+        if top > self._top:
+            self.counts = _moved(self.counts, (self._top - top) * STEPS)
+            self._top = top
 
 
-def _coarser(counts: NDArray[np.int64], doublings: int) -> NDArray[np.int64]:
-    """The same counts over a range 2**doublings times as wide."""
-    if doublings == 0:
+def _first_code(top: int) -> int:
+    """Leading bits that the first bin stands for."""
+    return (top - OCTAVES + 1) * STEPS
+
+
+def _edges(top: int, largest: float) -> NDArray[np.float64]:
+    codes = _first_code(top) + np.arange(BINS + 1)
+    edges = (codes << _DROPPED_BITS).astype(np.int32).view(np.float32).astype(np.float64)
+    edges[0] = 0.0
+    return np.minimum(edges, largest)
+
+
+def _moved(counts: Ints, bins: int) -> Ints:
+    """Counts moved up by `bins`; what is or falls below the second bin stands in the first."""
+    if bins == 0:
         return counts
-    group = min(2**doublings, BINS)
-    wide = np.zeros(BINS, np.int64)
-    wide[: BINS // group] = counts.reshape(-1, group).sum(axis=1)
-    return wide
+    moved = np.zeros_like(counts)
+    if bins > 0:
+        moved[..., bins + 1 :] = counts[..., 1 : BINS - bins]
+        moved[..., 0] = counts[..., 0]
+        return moved
+    down = min(-bins, BINS - 1)
+    moved[..., : BINS - down] = counts[..., down:]
+    moved[..., 0] += counts[..., :down].sum(axis=-1)
+    return moved

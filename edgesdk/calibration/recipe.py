@@ -23,6 +23,9 @@ class Recipe:
     """Of a larger set, so many evenly spread pictures are taken."""
     operators: tuple[str, ...] = ("Conv", "ConvTranspose", "Gemm", "MatMul")
     """Operators whose inputs become INT8 (TensorRT's own INT8 operators)."""
+    min_balance_gain_db: float | None = None
+    """Channels of a tensor are balanced where its layers' outputs gain at least this; left out:
+    nowhere."""
     min_layer_sqnr_db: float | None = None
     """A layer whose own output falls below this in INT8 stays in float; left out: none does."""
     max_float_share: float = 0.05

@@ -41,6 +41,8 @@ def show_bundle(bundle: Bundle) -> None:
             f"{calibration.recipe} ({calibration.observer}), "
             f"{len(calibration.ranges)} ranges, at most {saturated:.2%} of one saturated",
         )
+        if calibration.balanced:
+            table.add_row("balanced", _balanced(calibration.balanced))
     console.print(table)
     _show_layers(bundle, console)
     if manifest.accuracy:
@@ -61,6 +63,14 @@ def _precision(bundle: Bundle) -> str:
     share = f"{manifest.int8_share:.1%} of the multiply-accumulates"
     return (
         f"int8: {inside} of {len(manifest.layers)} layers, {share}; the rest {manifest.other_nodes}"
+    )
+
+
+def _balanced(carriers: dict[str, str]) -> str:
+    added = sum(node == f"{tensor}_balance" for tensor, node in carriers.items())
+    return (
+        f"channels of {len(carriers)} tensors, by powers of two: {len(carriers) - added} folded "
+        f"into the layer before, {added} as a Mul of their own"
     )
 
 

@@ -27,6 +27,10 @@ class Layer:
     """Constant that gets one scale for each output channel."""
     axis: int
     """Output channels of the weight."""
+    input_axis: int
+    """Channels of the activation."""
+    groups: int
+    """Of a grouped convolution; else 1."""
     macs: int
     """Multiply-accumulates for one run."""
 
@@ -47,11 +51,19 @@ def _layer(
     activation, weight = node.input[0], node.input[1]
     if weight not in weights or activation in weights or len(weights[weight].dims) < 2:
         return None
-    if weights[weight].data_type != onnx.TensorProto.FLOAT:
+    if node.op_type in ("Gemm", "MatMul") and len(weights[weight].dims) != 2:
+        return None
+    if weights[weight].data_type != onnx.TensorProto.FLOAT or _is_transposed_gemm(node):
         return None
     axis = _axis(node, len(weights[weight].dims))
     macs = _macs(node, tuple(weights[weight].dims), shapes)
-    return Layer(node.name, node.op_type, activation, weight, axis, macs)
+    input_axis = -1 if node.op_type in ("Gemm", "MatMul") else 1
+    groups = next((int(a.i) for a in node.attribute if a.name == "group"), 1)
+    return Layer(node.name, node.op_type, activation, weight, axis, input_axis, groups, macs)
+
+
+def _is_transposed_gemm(node: onnx.NodeProto) -> bool:
+    return node.op_type == "Gemm" and any(a.name == "transA" and a.i for a in node.attribute)
 
 
 def _axis(node: onnx.NodeProto, rank: int) -> int:

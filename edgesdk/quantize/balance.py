@@ -1,0 +1,156 @@
+"""Channel balancing: bring the channels of a tensor to like magnitudes before one scale rounds all.
+
+Channel c is multiplied by 2**shift before the layer, and the layer's weights for it are divided
+by the same. Powers of two make both exact, so the float model's answers stay the same bit for bit.
+The choice of factor is SmoothQuant's (Xiao et al., arXiv:2211.10438): as much of the spread goes
+to the weights as stays in the activation; all of it where each weight channel has a scale of
+its own anyway (depthwise convolutions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from edgesdk.calibration.histogram import ChannelHistogram, Ints
+from edgesdk.model import Model
+from edgesdk.model.edit import initializers, value_shapes
+from edgesdk.quantize.fold import fold_into_producer
+from edgesdk.quantize.layers import Layer
+from edgesdk.tensors import Floats
+
+LIMIT = 12
+"""A channel is moved by at most 2**LIMIT."""
+
+Reals = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """A float model with balanced channels, and where their factors went."""
+
+    model: Model
+    layers: tuple[Layer, ...]
+    """The same layers, reading the balanced tensors."""
+    carriers: dict[str, str]
+    """Original tensor -> the node that carries its factors: a new Mul, or its producer."""
+
+
+def choose_shifts(
+    model: Model, layers: Sequence[Layer], histograms: Mapping[str, ChannelHistogram]
+) -> dict[str, Ints]:
+    """Tensor -> power of two for each channel; tensors that need none are left out."""
+    weights = initializers(model)
+    shifts: dict[str, Ints] = {}
+    for tensor, histogram in histograms.items():
+        readers = [layer for layer in layers if layer.activation == tensor]
+        arrays = [numpy_helper.to_array(weights[r.weight]) for r in readers]
+        sizes = [_weight_amax(array, r) for array, r in zip(arrays, readers, strict=True)]
+        if any(len(size) != len(histogram.largest) for size in sizes):
+            continue  # the channels are laid out otherwise than the weight says
+        depthwise = all(r.groups == len(histogram.largest) for r in readers)
+        chosen = _shifts(histogram.largest.astype(np.float64), sizes, depthwise)
+        if chosen.any():
+            shifts[tensor] = chosen
+    return shifts
+
+
+def balance(model: Model, layers: Sequence[Layer], shifts: Mapping[str, Ints]) -> Balanced:
+    """Write the factors into a new model; its answers are those of `model`, bit for bit."""
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model.proto)
+    carriers, moved = {}, []
+    shapes = value_shapes(model)
+    for tensor, powers in shifts.items():
+        readers = [layer for layer in layers if layer.activation == tensor]
+        for reader in readers:
+            _divide_weight(proto.graph, reader, powers)
+        folded = fold_into_producer(proto.graph, tensor, {r.node for r in readers}, powers)
+        carriers[tensor] = folded or _insert_mul(proto.graph, readers, powers, len(shapes[tensor]))
+        moved += [] if folded else [reader.node for reader in readers]
+    names = {n.name: n.input[1] for n in proto.graph.node if len(n.input) > 1}
+    renamed = tuple(
+        replace(
+            layer,
+            weight=names[layer.node],
+            activation=f"{layer.activation}_balanced" if layer.node in moved else layer.activation,
+        )
+        for layer in layers
+    )
+    del proto.graph.value_info[:]
+    return Balanced(
+        Model.of(onnx.shape_inference.infer_shapes(proto), model.name), renamed, carriers
+    )
+
+
+def _shifts(largest: Reals, weights: Sequence[Reals], depthwise: bool) -> Ints:
+    """Powers of two that leave the largest channel where it is."""
+    alive = largest > 0
+    if alive.sum() < 2:
+        return np.zeros(len(largest), np.int64)
+    share = np.where(alive, largest, 1.0)
+    weight = np.max([w / max(w.max(), 1e-30) for w in weights], axis=0)
+    weight = np.maximum(weight, 1e-6)
+    factor = 1 / share if depthwise else np.sqrt(weight / share)
+    powers = np.rint(np.log2(factor))
+    powers -= powers[np.argmax(share * alive)]
+    return np.where(alive, np.clip(powers, -LIMIT, LIMIT), 0).astype(np.int64)
+
+
+def _weight_amax(weight: Floats, layer: Layer) -> Reals:
+    """Largest magnitude of the weights that each input channel meets; shape (channels,)."""
+    grouped = _by_input_channel(np.abs(weight), layer)
+    others = tuple(axis for axis in range(grouped.ndim) if axis not in (0, 2))
+    amax: Reals = grouped.max(axis=others).astype(np.float64).ravel()
+    return amax
+
+
+def _by_input_channel(weight: Floats, layer: Layer) -> Floats:
+    """A view of shape (groups, outputs, inputs, ...): input channel c is [c // n, :, c % n]."""
+    if layer.operator == "ConvTranspose":
+        inputs = weight.shape[0] // layer.groups
+        split = weight.reshape(layer.groups, inputs, *weight.shape[1:])
+        return np.swapaxes(split, 1, 2)
+    if layer.operator in ("Gemm", "MatMul"):
+        return np.moveaxis(weight, layer.axis, 0)[None]
+    outputs = weight.shape[0] // layer.groups
+    return weight.reshape(layer.groups, outputs, *weight.shape[1:])
+
+
+def _divide_weight(graph: onnx.GraphProto, layer: Layer, powers: Ints) -> None:
+    """Give the layer a weight of its own, divided by 2**powers along its input channels."""
+    node = next(n for n in graph.node if n.name == layer.node)
+    old = next(t for t in graph.initializer if t.name == node.input[1])
+    weight = numpy_helper.to_array(old).copy()
+    view = _by_input_channel(weight, layer)
+    shape = (view.shape[0], 1, view.shape[2], *[1] * (view.ndim - 3))
+    view[...] = np.ldexp(view, -powers.reshape(shape))
+    readers = sum(list(n.input).count(old.name) for n in graph.node)
+    if readers == 1:
+        old.CopyFrom(numpy_helper.from_array(weight, old.name))
+    else:
+        node.input[1] = f"{old.name}_{layer.node}"
+        graph.initializer.append(numpy_helper.from_array(weight, node.input[1]))
+
+
+def _insert_mul(graph: onnx.GraphProto, readers: Sequence[Layer], powers: Ints, rank: int) -> str:
+    """Put a Mul between the tensor, of this rank, and its readers; returns its name."""
+    tensor, axis = readers[0].activation, readers[0].input_axis
+    factors = np.ldexp(np.float32(1), powers).astype(np.float32)
+    if axis == 1:
+        factors = factors.reshape(-1, *[1] * (rank - 2))
+    names = (f"{tensor}_factors", f"{tensor}_balanced")
+    graph.initializer.append(numpy_helper.from_array(factors, names[0]))
+    mul = helper.make_node("Mul", [tensor, names[0]], [names[1]], name=f"{tensor}_balance")
+    nodes = {reader.node for reader in readers}
+    first = next(i for i, node in enumerate(graph.node) if node.name in nodes)
+    graph.node.insert(first, mul)
+    for node in graph.node:
+        if node.name in nodes:
+            node.input[0] = names[1]
+    return str(mul.name)
