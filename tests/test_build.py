@@ -174,6 +174,16 @@ def test_a_layer_that_int8_ruins_stays_in_float_and_is_listed(work: Path) -> Non
     assert "depthwise" in done.stdout
 
 
+def test_a_shipped_app_is_built_by_its_name_or_in_its_folder(tmp_path: Path) -> None:
+    app = Path(__file__).parent.parent / "apps" / "traffic_counting"
+    cheap = ("--device", "orin", "--precision", "fp32", "--data", "sim://traffic?frames=2&fps=1")
+    by_name = edgesdk("build", "traffic_counting", *cheap, "--out", tmp_path / "a.edge")
+    inside = edgesdk("build", *cheap, "--out", tmp_path / "b.edge", cwd=app)
+    assert (by_name.returncode, inside.returncode) == (0, 0), by_name.stderr + inside.stderr
+    graphs = [(tmp_path / name / "model.onnx").read_bytes() for name in ("a.edge", "b.edge")]
+    assert graphs[0] == graphs[1]
+
+
 # --- what is refused -------------------------------------------------------------------------
 
 

@@ -196,3 +196,10 @@ def test_values_of_settings_are_json_or_text() -> None:
 def test_a_setting_that_is_both_value_and_table_is_a_misuse() -> None:
     with pytest.raises(UsageError, match="tracker"):
         read_changes(["tracker=3", "tracker.min_hits=4"], None)
+
+
+@pytest.mark.parametrize("source", ["/dev/video0", "rtsp://camera/1", "sim://traffic?seed=1"])
+def test_a_source_in_the_place_of_an_app_is_told_from_it(source: str) -> None:
+    done = edgesdk("run", source)
+    assert done.returncode == 2
+    assert f"edgesdk run traffic_counting --source {source}" in done.stderr

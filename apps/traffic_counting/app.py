@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edgesdk.apps import Scene
 from edgesdk.errors import UsageError
+from edgesdk.frames import Frame
 from edgesdk.pipeline import Event, Packet, Stage, Step
 from edgesdk.vision.counting import CountingSettings, LineCounter
 from edgesdk.vision.draw import Annotator
@@ -60,6 +61,7 @@ class Program:
         self.wanted = _wanted(settings.classes, scene.labels)
         """Class indices that are counted."""
         self.line = _line(settings, scene)
+        self._fps = scene.fps
         self._tracker = Tracker(settings.tracker)
         self._counter = LineCounter(self.line, scene.labels, settings.counting)
         self._annotate = Annotator(scene.labels, self.line)
@@ -85,8 +87,8 @@ class Program:
         crossings = self._counter.update(packet.detections, frame.index)
         events = [
             Crossing(
-                frame.index,
-                round(frame.time_ns / 1e6, 3),
+                c.frame_index,
+                self._time_ms(frame, c.frame_index),
                 c.label,
                 c.direction,
                 c.track_id,
@@ -96,6 +98,10 @@ class Program:
             for c in crossings
         ]
         return replace(packet, events=(*packet.events, *events))
+
+    def _time_ms(self, frame: Frame, index: int) -> float:
+        """Media time of the frame `index`, a little before `frame`, where a path met the line."""
+        return round(frame.time_ns / 1e6 - (frame.index - index) * 1000 / self._fps, 3)
 
 
 def _wanted(classes: tuple[str, ...], labels: tuple[str, ...]) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgesdk.apps import App, load_app
+from edgesdk.apps import App, app_names, load_app
 from edgesdk.apps.folder import APP_FILE
 from edgesdk.build.request import BuildRequest
 from edgesdk.bundle import Precision
@@ -24,7 +24,8 @@ class BuildOrder:
 
     device: str
     model: str = ""
-    """An ONNX file, an app's folder or a zoo name; empty: the app in the current folder."""
+    """An ONNX file, an app (its folder or a shipped one's name) or a zoo name; empty: the app in
+    the current folder."""
     jetpack: str = ""
     """Empty: the device's default."""
     spec: Path | None = None
@@ -67,6 +68,8 @@ def _app(text: str) -> App | None:
     folder = Path(text or ".")
     if (folder / APP_FILE).is_file():
         return load_app(folder)
+    if text in app_names() and not folder.exists():
+        return load_app(text)
     if not text:
         raise UsageError(
             f"no model was named, and this folder has no {APP_FILE}",
@@ -90,7 +93,7 @@ def _model_path(text: str) -> Path:
         return path
     if text in zoo_names():
         return pull(load_entry(text))
-    raise UnknownName("model file, app folder or zoo model", text, zoo_names())
+    raise UnknownName("model file, app or zoo model", text, [*app_names(), *zoo_names()])
 
 
 def _spec(order: BuildOrder, app: App | None, digest: str) -> ModelSpec | None:

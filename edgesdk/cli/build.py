@@ -45,8 +45,8 @@ def command(
 ) -> None:
     """Calibrate, quantize and bundle MODEL for a device.
 
-    MODEL is an ONNX file, a model of the zoo or an app's folder; left out, the app in the current
-    folder is built.  PATH#NAME takes one split of a data set, e.g. coco.tar#train2017.
+    MODEL is an ONNX file, a model of the zoo or an app (its folder or name); left out, the app in
+    the current folder is built.  PATH#NAME takes one split of a data set, e.g. coco.tar#train2017.
     """
     order = BuildOrder(
         device=device,

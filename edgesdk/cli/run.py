@@ -80,6 +80,11 @@ def open_app(what: str, bundle: Path | None, changes: dict[str, Any]) -> App:
     from edgesdk.apps import bundle_app, load_app  # noqa: PLC0415
 
     path = Path(what)
+    if "://" in what or what.startswith("/dev/") or (path.is_file() and path.suffix != ".edge"):
+        raise UsageError(
+            f"{what} is something to run on, not an app or a bundle",
+            f"edgesdk run traffic_counting --source {what}",
+        )
     if path.suffix != ".edge" and not (path / "manifest.json").is_file():
         return load_app(what).with_settings(changes)
     if changes or bundle:
