@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 
 import numpy as np
@@ -10,7 +9,6 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from edgesdk._optional import available
 from edgesdk.calibration import CalibrationTable, TensorRange
 from edgesdk.lint import check_for_tensorrt
 from edgesdk.model import Model
@@ -19,6 +17,7 @@ from edgesdk.quantize.fp16 import write_fp16
 from edgesdk.quantize.layers import find_layers
 from edgesdk.quantize.qdq import write_qdq
 from tests.onnx_graphs import small_detector
+from tests.tensorrt_parser import Parser
 
 Change = Callable[[onnx.ModelProto], None]
 
@@ -149,31 +148,6 @@ def test_a_graph_outside_the_documented_form_is_found(
     change(proto)
     found = check_for_tensorrt(Model.of(proto), 19)
     assert rule in {finding.rule for finding in found}
-
-
-class Parser:
-    """The parser and builder of TensorRT-RTX, which run without a GPU."""
-
-    def __init__(self) -> None:
-        if not available("tensorrt_rtx"):
-            pytest.skip(
-                "needs tensorrt-rtx: pip install --no-deps tensorrt-rtx-cu13==1.7.1.116 "
-                "tensorrt-rtx-cu13-libs==1.7.1.116 tensorrt-rtx-cu13-bindings==1.7.1.116"
-            )
-        self.trt = importlib.import_module("tensorrt_rtx")
-        self.logger = self.trt.Logger(self.trt.Logger.ERROR)
-        self.builder = self.trt.Builder(self.logger)
-
-    def takes(self, data: bytes) -> bool:
-        network = self.builder.create_network(0)  # kept: the parser crashes when it is collected
-        return bool(self.trt.OnnxParser(network, self.logger).parse(data))
-
-    def builds(self, data: bytes) -> bool:
-        network = self.builder.create_network(0)
-        parser = self.trt.OnnxParser(network, self.logger)
-        assert parser.parse(data), [str(parser.get_error(i)) for i in range(parser.num_errors)]
-        config = self.builder.create_builder_config()
-        return self.builder.build_serialized_network(network, config) is not None
 
 
 @pytest.fixture(scope="module")
