@@ -75,7 +75,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = Path(__file__).parent / "model" / "vehicles.onnx"
-    parser.add_argument("--steps", type=int, default=3000, help="batches to train on")
+    parser.add_argument("--steps", type=int, default=2600, help="batches to train on")
     parser.add_argument("--batch", type=int, default=16, help="pictures in a batch")
     parser.add_argument("--seed", type=int, default=0, help="of weights, scenes and augmentation")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
