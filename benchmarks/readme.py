@@ -34,8 +34,8 @@ def quantization(report: dict[str, Any]) -> list[str]:
     methods = list(dict.fromkeys(row["method"] for row in report["rows"]))
     rows = {(row["model"], row["method"]): row for row in report["rows"]}
     lines = [
-        f"INT8 in TensorRT's documented form, mAP50-95 on 64 COCO pictures that calibration did not "
-        f"see ({_source(report)}):",
+        "INT8 in TensorRT's documented form, mAP50-95 on 64 COCO pictures that calibration "
+        f"did not see ({_source(report)}):",
         "",
         f"| | {' | '.join(models)} | calibration, CPU s | memory it took, MB |",
         f"|---|{'---|' * len(models)}---|---|",
