@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 
-def edgesdk(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def edgesdk(
+    *arguments: object, cwd: Path | None = None, timeout_s: float = 240
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", "-m", "edgesdk", *map(str, arguments)]
     return subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, check=False, timeout=240
+        command, cwd=cwd, capture_output=True, text=True, check=False, timeout=timeout_s
     )

@@ -14,11 +14,12 @@ from edgesdk.video import read_video
 from tests.command import edgesdk
 
 
+@pytest.mark.timeout(900)
 def test_the_demo_counts_the_simulated_road_exactly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EDGESDK_ASSETS", str(tmp_path / "none"))  # as on a user's machine
-    done = edgesdk("demo", "--out", "made", "--json", "--quiet", cwd=tmp_path)
+    done = edgesdk("demo", "--out", "made", "--json", "--quiet", cwd=tmp_path, timeout_s=800)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert [run["title"] for run in told["runs"]] == [
