@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 
+import hypothesis
 import pytest
 
 ALLOWED_IN_CI = ("needs a GPU", "needs a board")
 SKIPS = pytest.StashKey[list[str]]()
 
 
+# CI tries the same examples each time; a developer's machine looks for new ones.
+hypothesis.settings.register_profile("ci", derandomize=True)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get("EDGESDK_CI"):
+        hypothesis.settings.load_profile("ci")
     config.stash[SKIPS] = []
 
 
