@@ -142,6 +142,18 @@ def test_unreadable_pictures_are_named_and_counted(work: Path) -> None:
     assert calibration.pictures == 6
 
 
+def test_unreadable_held_out_pictures_are_named_too(work: Path) -> None:
+    shutil.copytree(work / "pictures", work / "val")
+    (work / "val" / "torn.jpg").write_bytes(b"no picture")
+    done = edgesdk(*BUILD, "--eval", "val", cwd=work)
+    assert done.returncode == 0
+    assert "1 pictures could not be read" in done.stderr
+    assert "torn.jpg" in done.stderr
+    accuracy = open_bundle(work / "net.edge").manifest.accuracy
+    assert accuracy is not None
+    assert set(accuracy.skipped) == {"torn.jpg"}
+
+
 def test_without_a_spec_the_guess_is_said_and_evidence_is_numeric(work: Path) -> None:
     done = edgesdk("build", "net.onnx", "--device", "orin", "--data", "pictures", cwd=work)
     assert done.returncode == 0, done.stderr

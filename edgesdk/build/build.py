@@ -110,6 +110,8 @@ def _warnings(request: BuildRequest, manifest: Manifest) -> tuple[str, ...]:
             f"only {calibration.pictures} pictures to calibrate with: "
             f"ranges may be too small; {FEW} or more are better, some hundreds are good"
         )
-    if calibration and calibration.skipped:
-        found.append(f"{len(calibration.skipped)} pictures could not be read and were left out")
+    skipped = dict(calibration.skipped if calibration else {})
+    skipped |= manifest.accuracy.skipped if manifest.accuracy else {}
+    if skipped:
+        found.append(f"{len(skipped)} pictures could not be read and were left out")
     return tuple(found)

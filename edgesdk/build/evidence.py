@@ -42,7 +42,13 @@ class AccuracyMeter:
                 comparison.add(picture, *self._run(picture, one, two))
         metrics, note = comparison.metrics(pictures.labelled)
         return Accuracy(
-            pictures.source, comparison.pictures, held_out, comparison.outputs(), metrics, note
+            pictures.source,
+            comparison.pictures,
+            held_out,
+            comparison.outputs(),
+            metrics,
+            note,
+            dict(pictures.skipped),
         )
 
     def _run(

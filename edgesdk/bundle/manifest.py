@@ -109,6 +109,8 @@ class Accuracy:
     metrics: tuple[TaskMetric, ...] = ()
     note: str = ""
     """Why there are no task metrics, where there are none."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Picture -> why it could not be read."""
 
 
 @dataclass(frozen=True)

@@ -50,9 +50,10 @@ def show_bundle(bundle: Bundle) -> None:
     for warning in manifest.warnings:
         click.secho("warning: ", fg="yellow", nl=False, err=True)
         click.echo(warning, err=True)
-    if calibration:
-        for name, reason in calibration.skipped.items():
-            click.echo(f"  skipped {name}: {reason}", err=True)
+    skipped = dict(calibration.skipped if calibration else {})
+    skipped |= manifest.accuracy.skipped if manifest.accuracy else {}
+    for name, reason in skipped.items():
+        click.echo(f"  skipped {name}: {reason}", err=True)
 
 
 def _precision(bundle: Bundle) -> str:
