@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import re
 import subprocess
 import sys
@@ -185,3 +186,13 @@ def test_the_readme_opens_with_the_two_commands() -> None:
     opening = blocks((ROOT / "README.md").read_text("utf-8"), "console")[0]
     assert (ROOT / "README.md").read_text("utf-8").startswith("```")
     assert re.findall(r"^\$ (\S+)", opening, re.MULTILINE) == ["scripts/demo", "scripts/test"]
+
+
+def test_the_figures_of_the_readme_are_those_of_the_reports() -> None:
+    spec = importlib.util.spec_from_file_location("readme", ROOT / "benchmarks" / "readme.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    readme = (ROOT / "README.md").read_text()
+    assert module.with_figures(readme) == readme, "run scripts/bench readme"
