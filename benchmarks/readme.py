@@ -63,7 +63,7 @@ def counting(report: dict[str, Any]) -> list[str]:
     ]
     for key, words in {
         "wrong_by_direction": "wrong by direction",
-        "wrong_by_class_and_direction": "wrong by class and direction (a mistaken class counts twice)",
+        "wrong_by_class_and_direction": "wrong by class and direction (a wrong class is two)",
     }.items():
         wrong = [sum(row[p][key] for row in simulated) for p in ("fp32", "int8")]
         title = f"simulated road, {len(simulated)} scenes, {total} crossings: {words}"
