@@ -368,7 +368,7 @@ def test_yolox_nano_keeps_its_accuracy_in_int8(tmp_path: Path) -> None:
     told = json.loads(done.stdout)
     metrics = {metric["name"]: metric for metric in told["accuracy"]["metrics"]}
     # The float figure is the origin's own .336 on 128 pictures, of which 64 are here. Plain
-    # min-max ranges leave .003; ranges of least squared error and two layers in float .328.
+    # min-max ranges leave .003 of it. On 64 pictures, .02 are chance.
     assert metrics["mAP50-95"]["float_model"] == pytest.approx(0.34, abs=0.02)
-    assert metrics["mAP50-95"]["bundle"] > 0.95 * metrics["mAP50-95"]["float_model"] - 0.005
+    assert metrics["mAP50-95"]["bundle"] > metrics["mAP50-95"]["float_model"] - 0.02
     assert told["calibration"]["pictures"] == 128
