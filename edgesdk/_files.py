@@ -41,6 +41,7 @@ def folder_atomic(path: Path) -> Iterator[Path]:
     On any error the temporary folder is removed and what was at `path` stays.
     """
     with _reported(path):
+        path = path.resolve()  # a link stays a link to what is replaced
         path.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         old = made.with_name(f"{made.name}.old")

@@ -193,3 +193,30 @@ def test_dead_channels_are_left_alone() -> None:
     layers = find_layers(model, OPERATORS)
     shifts = choose_shifts(model, layers, seen(model, layers, x))
     assert shifts.get("t", np.zeros(4))[1] == 0
+
+
+def test_a_tensor_read_along_two_axes_is_left_alone() -> None:
+    """By a matrix product along the last axis and by a convolution along the first."""
+    nodes = [
+        helper.make_node("Mul", ["x", "f"], ["a"], "spread"),
+        helper.make_node("Conv", ["a", "w1"], ["y1"], "conv", pads=[1] * 4),
+        helper.make_node("MatMul", ["a", "w2"], ["y2"], "product"),
+    ]
+    constants = {"f": spread(8)[:, None, None], "w1": normal(4, 8, 3, 3), "w2": normal(8, 4)}
+    x = normal(1, 8, 8, 8)
+    model, made = balanced(make_model(nodes, constants, {"x": [1, 8, 8, 8]}, ["y1", "y2"]), x)
+    assert made.carriers == {}
+    np.testing.assert_array_equal(run(model, x)["y2"], run(made.model, x)["y2"])
+
+
+def test_a_matrix_product_after_a_convolution_gets_its_factors_on_its_own_axis() -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "w1"], ["c"], "conv"),
+        helper.make_node("Mul", ["c", "f"], ["a"], "spread"),
+        helper.make_node("MatMul", ["a", "w2"], ["y"], "product"),
+    ]
+    constants = {"w1": normal(8, 3, 1, 1), "f": spread(8), "w2": normal(8, 4)}
+    x = normal(1, 3, 8, 8)
+    model, made = balanced(make_model(nodes, constants, {"x": [1, 3, 8, 8]}, ["y"]), x)
+    assert made.carriers == {"a": "a_balance"}
+    np.testing.assert_allclose(run(model, x)["y"], run(made.model, x)["y"], rtol=1e-5, atol=1e-5)

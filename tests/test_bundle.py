@@ -210,3 +210,13 @@ def test_every_key_of_the_manifest_stands_in_the_reference() -> None:
     free = {"bad.jpg", "images", "boxes", "type", "r1"}  # names of pictures, tensors and outputs
     missing = {key for key in keys(_config.plain(MANIFEST)) - free if f"`{key}`" not in page}
     assert not missing
+
+
+def test_a_link_to_a_bundle_stays_one_when_the_bundle_is_replaced(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    (tmp_path / "latest.edge").symlink_to(bundle.path)
+    write_bundle(tmp_path / "latest.edge", MODEL, replace(MANIFEST, precision="fp16"))
+    assert (tmp_path / "latest.edge").is_symlink()
+    assert open_bundle(bundle.path).manifest.precision == "fp16"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["latest.edge", "small.edge"]

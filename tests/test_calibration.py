@@ -190,3 +190,24 @@ def test_a_wrong_recipe_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownName) as caught:
         load_recipe("balancd")
     assert "balanced" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "probe_pictures = 0",
+        "max_pictures = 0",
+        "max_pictures = -3",
+        'operators = ["Relu", "Add"]',
+        "max_float_share = 7.0",
+    ],
+)
+def test_a_recipe_with_an_impossible_number_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    (tmp_path / "calibration").mkdir()
+    recipe = f'title = "Mine"\nobserver = "mse"\n{line}\n'
+    (tmp_path / "calibration" / "mine.toml").write_text(recipe)
+    monkeypatch.setenv("EDGESDK_PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match=line.split()[0]):
+        load_recipe("mine")

@@ -150,3 +150,13 @@ def test_weights_that_are_listed_as_inputs_too_are_inputs_no_more() -> None:
         proto.graph.input.append(value)
     ready = prepare(Model.of(proto), 17, {})
     assert [value.name for value in ready.proto.graph.input] == ["images"]
+
+
+def test_nan_in_a_constant_node_is_named() -> None:
+    nan = numpy_helper.from_array(np.array(np.nan, np.float32))
+    nodes = [
+        helper.make_node("Constant", [], ["broken"], value=nan),
+        helper.make_node("Mul", ["x", "broken"], ["y"]),
+    ]
+    with pytest.raises(ModelError, match="'broken' holds NaN"):
+        prepare(Model.of(make_model(nodes, {}, {"x": [2]}, ["y"])), 17, {})

@@ -215,7 +215,7 @@ def test_resize_keeps_its_scales_in_float32() -> None:
 
 def test_a_weight_beyond_float16_is_refused_by_name() -> None:
     nodes = [helper.make_node("Mul", ["images", "large"], ["y"], "mul")]
-    constants = {"large": np.array([1e6], np.float32)}
+    constants = {"large": np.array([1e6, 1], np.float32).repeat(2)}
     proto = make_model(nodes, constants, {"images": [1, 3, 4, 4]}, ["y"])
     with pytest.raises(ModelError, match="'large' holds 1e"):
         write_fp16(prepare(Model.of(proto), 17, {}))
@@ -226,3 +226,14 @@ def test_a_range_of_zero_still_gives_a_scale_that_tensorrt_takes() -> None:
     layers = find_layers(model, OPERATORS)
     zero = {layer.activation: TensorRange(0.0, 0.0, 0.0, 1) for layer in layers}
     assert check_for_tensorrt(write_qdq(model, CalibrationTable("mse", 1, zero), layers), 19) == ()
+
+
+def test_a_limit_that_means_none_is_no_obstacle_to_float16() -> None:
+    largest = np.finfo(np.float32).max
+    nodes = [helper.make_node("Clip", ["images", "low", "high"], ["y"], "clip")]
+    constants = {"low": np.array(0, np.float32), "high": np.array(largest, np.float32)}
+    half = write_fp16(
+        prepare(Model.of(make_model(nodes, constants, {"images": [1, 3, 4, 4]}, ["y"])), 17, {})
+    )
+    x = np.linspace(-2, 2, 48, dtype=np.float32).reshape(1, 3, 4, 4)
+    np.testing.assert_allclose(run(half, x)["y"], np.maximum(x, 0), atol=1e-3)

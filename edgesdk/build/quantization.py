@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
 from edgesdk._progress import Progress
+from edgesdk.accuracy import OutputError
 from edgesdk.backends import Backend, opened
 from edgesdk.build.feeds import Feeds
 from edgesdk.bundle import Calibration, LayerPrecision, Precision, Range
@@ -15,7 +17,7 @@ from edgesdk.calibration.histogram import ChannelHistogram, Ints
 from edgesdk.calibration.table import make_table
 from edgesdk.errors import ModelError
 from edgesdk.model import Model
-from edgesdk.model.edit import with_outputs
+from edgesdk.model.edit import refuse_control_flow, with_outputs
 from edgesdk.pictures import PictureSet
 from edgesdk.preprocess import Preprocess
 from edgesdk.quantize.balance import Balanced, balance, choose_shifts
@@ -35,6 +37,9 @@ class Quantized:
 
 
 Seen = Mapping[str, ChannelHistogram]
+
+EXACT_DB = 100.0
+"""float32 keeps 24 bits, 144 dB; sums in another order cost some of it."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class Quantizer:
         pictures that calibration cannot learn from.
         """
         pictures = pictures.thinned(self.recipe.max_pictures)
+        refuse_control_flow(self.model)
         layers = find_layers(self.model, self.recipe.operators)
         if not layers:
             operators = ", ".join(self.recipe.operators)
@@ -86,7 +92,8 @@ class Quantizer:
         seen, count = self._calibrate(layers, feeds, pictures.count)
         draft = self._balanced(layers, seen, feeds)
         table = self._table(draft, layers, seen, count)
-        noise = self._probe(draft, table, feeds) if self.recipe.min_layer_sqnr_db else {}
+        probed = self.recipe.min_layer_sqnr_db is not None
+        noise = self._probe(draft, table, feeds) if probed else {}
         in_float = keep_in_float(draft.layers, noise, self.recipe)
         chosen = [layer for layer in draft.layers if layer not in in_float]
         return Quantized(
@@ -123,7 +130,25 @@ class Quantizer:
             if _mean([gains[r.node] for r in layers if r.activation == tensor])
             >= self.recipe.min_balance_gain_db
         }
-        return Draft(balance(self.model, layers, worth), worth)
+        balanced = Draft(balance(self.model, layers, worth), worth)
+        self._check_unchanged(balanced.model, feeds)
+        return balanced
+
+    def _check_unchanged(self, balanced: Model, feeds: Feeds) -> None:
+        """Powers of two are exact, so that anything else than rounding noise is a defect."""
+        errors: dict[str, OutputError] = defaultdict(OutputError)
+        with opened(self.backend, self.model) as one, opened(self.backend, balanced) as two:
+            for feed in feeds.kept[:2]:
+                answers = two.run(feed)
+                for name, expected in one.run(feed).items():
+                    errors[name].add(expected, answers[name])
+        for name, error in errors.items():
+            if error.sqnr_db is not None and error.sqnr_db < EXACT_DB:
+                raise ModelError(
+                    f"balancing the channels changed the float model's output {name!r} "
+                    f"({error.sqnr_db:.0f} dB)",
+                    "this is a defect of edgesdk: report it, and build with --recipe fast",
+                )
 
     def _table(
         self, draft: Draft, layers: tuple[Layer, ...], seen: Seen, count: int

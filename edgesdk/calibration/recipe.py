@@ -33,6 +33,15 @@ class Recipe:
     probe_pictures: int = 8
     """How many pictures the layers' errors are measured on."""
 
+    def __post_init__(self) -> None:
+        unknown = sorted({*self.operators} - {"Conv", "ConvTranspose", "Gemm", "MatMul"})
+        if unknown:
+            raise ValueError(f"operators that have no INT8 form here: {', '.join(unknown)}")
+        if self.max_pictures < 1 or self.probe_pictures < 1:
+            raise ValueError("max_pictures and probe_pictures should be 1 or more")
+        if not 0 <= self.max_float_share <= 1:
+            raise ValueError(f"max_float_share should be 0..1, found {self.max_float_share}")
+
 
 def recipe_names() -> tuple[str, ...]:
     """All recipes at hand."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import onnx
 
+from edgesdk.errors import ModelError
 from edgesdk.model.model import Model
 
 
@@ -36,3 +37,14 @@ def with_outputs(model: Model, names: Iterable[str]) -> Model:
             proto.graph.output.append(value)
             present.add(name)
     return Model.of(proto, model.name)
+
+
+def refuse_control_flow(model: Model) -> None:
+    """Raise ModelError for If, Loop and Scan: precision is not written into their inner graphs."""
+    for node in model.proto.graph.node:
+        if any(attribute.HasField("g") for attribute in node.attribute):
+            raise ModelError(
+                f"{node.op_type} {node.name!r} holds a graph of its own; only --precision fp32 "
+                "takes that",
+                "export the model without If, Loop and Scan",
+            )

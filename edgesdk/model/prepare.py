@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import onnx
 from onnx import version_converter
 
@@ -33,6 +34,7 @@ def prepare(model: Model, opset: int, shapes: Shapes) -> Model:
     proto = _convert(proto, model.opset, opset)
     _constants_to_initializers(proto.graph)
     _drop_weight_inputs(proto.graph)
+    _refuse_nan(proto.graph)
     _name_nodes(proto.graph)
     proto.ir_version = max(IR_VERSION, onnx.helper.OP_SET_ID_VERSION_MAP[("ai.onnx", opset)])
     del proto.graph.value_info[:]
@@ -102,6 +104,13 @@ def _drop_weight_inputs(graph: onnx.GraphProto) -> None:
     copies = [onnx.ValueInfoProto.FromString(value.SerializeToString()) for value in kept]
     del graph.input[:]
     graph.input.extend(copies)
+
+
+def _refuse_nan(graph: onnx.GraphProto) -> None:
+    for tensor in graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype.kind == "f" and np.isnan(values).any():
+            raise ModelError(f"the constant {tensor.name!r} holds NaN", "export the model again")
 
 
 def _copy(node: onnx.NodeProto) -> onnx.NodeProto:

@@ -53,6 +53,8 @@ def choose_shifts(
         sizes = [_weight_amax(array, r) for array, r in zip(arrays, readers, strict=True)]
         if any(len(size) != len(histogram.largest) for size in sizes):
             continue  # the channels are laid out otherwise than the weight says
+        if len({reader.input_axis for reader in readers}) > 1:
+            continue  # a convolution and a matrix product see different axes as channels
         depthwise = all(r.groups == len(histogram.largest) for r in readers)
         chosen = _shifts(histogram.largest.astype(np.float64), sizes, depthwise)
         if chosen.any():
@@ -70,7 +72,9 @@ def balance(model: Model, layers: Sequence[Layer], shifts: Mapping[str, Ints]) -
         readers = [layer for layer in layers if layer.activation == tensor]
         for reader in readers:
             _divide_weight(proto.graph, reader, powers)
-        folded = fold_into_producer(proto.graph, tensor, {r.node for r in readers}, powers)
+        nodes = {reader.node for reader in readers}
+        on_channels = readers[0].input_axis == 1
+        folded = fold_into_producer(proto.graph, tensor, nodes, powers) if on_channels else ""
         carriers[tensor] = folded or _insert_mul(proto.graph, readers, powers, len(shapes[tensor]))
         moved += [] if folded else [reader.node for reader in readers]
     names = {n.name: n.input[1] for n in proto.graph.node if len(n.input) > 1}
@@ -142,8 +146,7 @@ def _insert_mul(graph: onnx.GraphProto, readers: Sequence[Layer], powers: Ints, 
     """Put a Mul between the tensor, of this rank, and its readers; returns its name."""
     tensor, axis = readers[0].activation, readers[0].input_axis
     factors = np.ldexp(np.float32(1), powers).astype(np.float32)
-    if axis == 1:
-        factors = factors.reshape(-1, *[1] * (rank - 2))
+    factors = factors.reshape(-1, *[1] * (rank - 1 - axis))
     names = (f"{tensor}_factors", f"{tensor}_balanced")
     graph.initializer.append(numpy_helper.from_array(factors, names[0]))
     mul = helper.make_node("Mul", [tensor, names[0]], [names[1]], name=f"{tensor}_balance")

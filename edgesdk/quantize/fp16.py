@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgesdk.errors import ModelError
 from edgesdk.model import Model
+from edgesdk.model.edit import refuse_control_flow
 
 FLOAT_ONLY_INPUTS = {"Resize": (1, 2), "Upsample": (1,)}
 """Operator -> inputs that are float32 whatever the data is (roi and scales)."""
@@ -29,11 +30,12 @@ def write_fp16(model: Model) -> Model:
     """
     proto = onnx.ModelProto()
     proto.CopyFrom(model.proto)
-    _refuse_control_flow(proto.graph)
+    refuse_control_flow(model)
     kept = _float_constants(proto.graph)
+    limits = {name for n in proto.graph.node if n.op_type == "Clip" for name in n.input[1:]}
     for tensor in proto.graph.initializer:
         if tensor.data_type == TensorProto.FLOAT and tensor.name not in kept:
-            _shrink(tensor)
+            _shrink(tensor, saturate=tensor.name in limits)
     floats = _floats(model)
     nodes: list[onnx.NodeProto] = []
     for node in proto.graph.node:
@@ -42,15 +44,6 @@ def write_fp16(model: Model) -> Model:
     _cast_edges(proto.graph)
     del proto.graph.value_info[:]
     return Model.of(onnx.shape_inference.infer_shapes(proto), model.name)
-
-
-def _refuse_control_flow(graph: onnx.GraphProto) -> None:
-    for node in graph.node:
-        if any(attribute.HasField("g") for attribute in node.attribute):
-            raise ModelError(
-                f"{node.op_type} {node.name!r} holds a graph of its own; FP16 is not written there",
-                "export the model without If, Loop and Scan, or build it with --precision fp32",
-            )
 
 
 def _float_constants(graph: onnx.GraphProto) -> set[str]:
@@ -69,12 +62,15 @@ def _float_constants(graph: onnx.GraphProto) -> set[str]:
     return only
 
 
-def _shrink(tensor: onnx.TensorProto) -> None:
+def _shrink(tensor: onnx.TensorProto, saturate: bool = False) -> None:
+    """Make it float16. What saturates is a limit, not a value: FLT_MAX stands for "none"."""
     values = numpy_helper.to_array(tensor)
+    if saturate or values.size == 1:
+        values = np.clip(values, -LIMIT, LIMIT)
     largest = float(np.abs(values).max(initial=0))
     if largest > LIMIT:
         raise ModelError(
-            f"the weight {tensor.name!r} holds {largest:.4g}, beyond FP16's {LIMIT:.0f}",
+            f"the constant {tensor.name!r} holds {largest:.4g}, beyond FP16's {LIMIT:.0f}",
             "build it with --precision fp32, or with int8",
         )
     tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), tensor.name))

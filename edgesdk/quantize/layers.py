@@ -28,7 +28,7 @@ class Layer:
     axis: int
     """Output channels of the weight."""
     input_axis: int
-    """Channels of the activation."""
+    """Channels of the activation, counted from its first axis."""
     groups: int
     """Of a grouped convolution; else 1."""
     macs: int
@@ -57,7 +57,8 @@ def _layer(
         return None
     axis = _axis(node, len(weights[weight].dims))
     macs = _macs(node, tuple(weights[weight].dims), shapes)
-    input_axis = -1 if node.op_type in ("Gemm", "MatMul") else 1
+    matrix = node.op_type in ("Gemm", "MatMul")
+    input_axis = len(shapes.get(activation, (0, 0))) - 1 if matrix else 1
     groups = next((int(a.i) for a in node.attribute if a.name == "group"), 1)
     return Layer(node.name, node.op_type, activation, weight, axis, input_axis, groups, macs)
 
