@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from edgesdk._resources import data_folder
+from edgesdk.bundle import Accuracy, Bundle, Manifest, Origin, Target
+from edgesdk.cli._bundle_view import show_bundle
 from edgesdk.cli.run import read_changes
 from edgesdk.errors import UsageError
 from edgesdk.video import read_video
@@ -203,3 +205,34 @@ def test_a_source_in_the_place_of_an_app_is_told_from_it(source: str) -> None:
     done = edgesdk("run", source)
     assert done.returncode == 2
     assert f"edgesdk run traffic_counting --source {source}" in done.stderr
+
+
+def test_names_with_brackets_and_colons_are_shown_as_they_are(clip: Path, tmp_path: Path) -> None:
+    folder = app_folder(tmp_path / "squares", CODE, 'classes = ["cam[b]"]\nline_at = 0.5')
+    spec = folder / "spec.toml"
+    spec.write_text(spec.read_text().replace("square", "cam[b]"))
+    events = tmp_path / "o[/b]" / "e.csv"
+    names = ["--set", "forward=[bold]in", "--set", "backward=:car:"]
+    done = edgesdk("run", folder, "--source", clip, "--events", events, *names)
+    assert done.returncode == 0, done.stderr
+    for text in ("cam[b]", "[bold]in", ":car:", f"written: {events}"):
+        assert text in done.stdout
+
+
+def test_a_bundle_and_its_pictures_are_named_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accuracy = Accuracy(source="cam[front]", pictures=2, held_out=True)
+    manifest = Manifest(
+        name="net",
+        sdk_version="0",
+        created="2026-01-01T00:00:00+00:00",
+        precision="fp32",
+        origin=Origin("net[v2]", "0" * 64, 17),
+        target=Target("agx-orin-64gb", "6.2", "10.3", 17),
+        spec=None,
+        accuracy=accuracy,
+    )
+    show_bundle(Bundle(Path("x[/b].edge"), manifest, "0" * 64))
+    shown = capsys.readouterr().out
+    assert all(text in shown for text in ("x[/b].edge", "net[v2]", "cam[front]"))

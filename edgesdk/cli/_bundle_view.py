@@ -9,9 +9,11 @@ import click
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from edgesdk._config import plain
 from edgesdk.bundle import Accuracy, Bundle
+from edgesdk.cli._console import console as make_console
 
 
 def bundle_json(bundle: Bundle) -> str:
@@ -25,9 +27,10 @@ def bundle_json(bundle: Bundle) -> str:
 def show_bundle(bundle: Bundle) -> None:
     """What was built, in a table on stdout; warnings on stderr."""
     manifest, target = bundle.manifest, bundle.manifest.target
-    console = Console()
+    console = make_console()
     table = Table(box=box.SIMPLE, show_header=False)
-    table.add_row("bundle", f"[bold]{bundle.path}[/bold]  sha256 {bundle.digest[:12]}")
+    where = Text.assemble((str(bundle.path), "bold"), f"  sha256 {bundle.digest[:12]}")
+    table.add_row("bundle", where)
     table.add_row("model", f"{manifest.origin.name}  sha256 {manifest.origin.digest[:12]}")
     known = f"JetPack {target.jetpack}, TensorRT {target.tensorrt}, ONNX opset {target.opset}"
     table.add_row("for", f"{target.device} ({known})")
@@ -103,9 +106,11 @@ def _show_accuracy(accuracy: Accuracy, precision: str, console: Console) -> None
     for metric in accuracy.metrics:
         drop = metric.float_model - metric.bundle
         console.print(
-            f"  {metric.name}: float {metric.float_model:.3f}, {precision} "
-            f"[bold]{metric.bundle:.3f}[/bold], drop {drop:+.3f}",
-            highlight=False,
+            Text.assemble(
+                f"  {metric.name}: float {metric.float_model:.3f}, {precision} ",
+                (f"{metric.bundle:.3f}", "bold"),
+                f", drop {drop:+.3f}",
+            )
         )
     if accuracy.note:
         console.print(f"  {accuracy.note}", highlight=False)

@@ -21,7 +21,7 @@ T = TypeVar("T")
 def shown(items: Iterable[T], label: str, total: int | None) -> Iterator[T]:
     """The same items, with a bar while they pass. Off a terminal: one line at the end."""
     columns = (
-        TextColumn("{task.description:<10}"),
+        TextColumn("{task.description:<10}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("elapsed"),

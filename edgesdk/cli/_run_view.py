@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from edgesdk import _config
 from edgesdk.apps import App, PreparedRun
+from edgesdk.cli._console import console as make_console
 from edgesdk.pipeline import Packet, RunSummary
 
 
@@ -20,7 +20,7 @@ class Bar:
     name = "progress"
 
     def __init__(self) -> None:
-        console = Console(stderr=True)
+        console = make_console(stderr=True)
         self._events = 0
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -95,7 +95,7 @@ def totals(run: PreparedRun, summary: RunSummary) -> dict[str, int]:
 
 def show(run: PreparedRun, summary: RunSummary) -> None:
     """Tables of counts and of times on stdout."""
-    console = Console()
+    console = make_console()
     console.print(_counts(run, summary))
     console.print(_times(summary))
     dropped = f", {summary.frames_dropped} dropped" if summary.frames_dropped else ""

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from edgesdk._files import write_atomic
 from edgesdk.bench import BenchRequest, bench
+from edgesdk.cli._console import console as make_console
 from edgesdk.errors import EdgeError
 from edgesdk.report import Finding, LatencyReport, MeasureSettings, Summary, to_json, words
 from edgesdk.report.html import to_html
@@ -80,7 +81,7 @@ def command(
     if as_json:
         click.echo(to_json(report), nl=False)
     else:
-        print_report(report, Console())
+        print_report(report, make_console())
 
 
 def _measured(request: BenchRequest) -> LatencyReport:

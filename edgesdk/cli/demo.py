@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 from rich import box
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from edgesdk._config import plain
 from edgesdk._progress import silent
+from edgesdk.cli._console import console as make_console
 from edgesdk.cli._progress import shown
 from edgesdk.cli._run_view import Bar
 from edgesdk.demo import Demo, DemoResult, nobody, totals
@@ -75,13 +76,13 @@ def as_object(result: DemoResult) -> dict[str, Any]:
 
 def show(result: DemoResult) -> None:
     """The outcome for people."""
-    console = Console()
+    console = make_console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("crossings", "down", "up", "true down", "true up", ""):
         table.add_column(name, justify="left" if name in ("crossings", "") else "right")
     for run in result.runs:
         counted, true = totals(run.counts), totals(run.truth)
-        verdict = "[green]right[/green]" if run.is_right else "[red]differs[/red]"
+        verdict = Text("right", "green") if run.is_right else Text("differs", "red")
         numbers = (counted["down"], counted["up"], true["down"], true["up"])
         table.add_row(run.title, *map(str, numbers), verdict)
     console.print(table)

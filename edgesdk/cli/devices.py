@@ -6,10 +6,10 @@ import json
 
 import click
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from edgesdk._config import plain
+from edgesdk.cli._console import console as make_console
 from edgesdk.devices import DeviceProfile, PowerTable, Source, device_names, load_device
 
 _FACTS = {
@@ -127,4 +127,4 @@ def _table(*columns: str) -> Table:
 
 
 def _print(table: Table) -> None:
-    Console().print(table)
+    make_console().print(table)

@@ -6,11 +6,11 @@ import json
 
 import click
 from rich import box
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
 from edgesdk._config import plain
+from edgesdk.cli._console import console as make_console
 from edgesdk.zoo import ZooEntry, load_entry, pull, zoo_names
 
 
@@ -34,7 +34,7 @@ def list_models(as_json: bool) -> None:
     for e in entries:
         size = f"{e.size_bytes / 1e6:.1f}"
         table.add_row(e.name, e.task, size, e.licence, "yes" if e.url else "by hand")
-    Console().print(table)
+    make_console().print(table)
     for e in entries:
         click.echo(f"{e.name}: {e.origin}")
 
@@ -51,7 +51,7 @@ def pull_model(name: str, as_json: bool) -> None:
 
 
 def _pull_with_bar(entry: ZooEntry) -> str:
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(f"downloading {entry.file}", total=entry.size_bytes, visible=False)
