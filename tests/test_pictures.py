@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgesdk._resources import assets_folder
 from edgesdk.errors import ConfigError, DataError
 from edgesdk.pictures import Picture, PictureSet, open_pictures
 from edgesdk.pictures.files import natural
@@ -110,6 +111,76 @@ def test_yolo_labels_beside_the_pictures_are_found(tmp_path: Path, where: str) -
     assert found["a"].class_id.tolist() == [3]
     assert len(found["b"]) == 0, "no label file in a labelled set: nothing is on the picture"
     assert len(list(pictures)) == (4 if where == "" else 2)
+
+
+def write(root: Path, files: dict[str, bytes | str]) -> Path:
+    for name, data in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data if isinstance(data, bytes) else data.encode())
+    return root
+
+
+def classes(pictures: PictureSet) -> dict[str, list[int]]:
+    return {p.name: p.truth.class_id.tolist() for p in pictures if p.truth is not None}
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar"])
+def test_cameras_with_the_same_file_names_keep_their_own_labels(tmp_path: Path, kind: str) -> None:
+    root = write(
+        tmp_path / "cams",
+        {
+            "cam1/images/0000.png": png(1),
+            "cam1/labels/0000.txt": "1 .5 .5 .1 .1",
+            "cam1/images/0001.png": png(1),
+            "cam1/labels/0001.txt": "1 .5 .5 .1 .1",
+            "cam1/labels/0002.txt": "1 .5 .5 .1 .1",  # its picture is gone
+            "cam2/images/0000.png": png(2),
+            "cam2/labels/0000.txt": "2 .5 .5 .1 .1",
+            "cam2/images/0001.png": png(2),  # nothing on it
+            "cam2/images/0002.png": png(2),  # nothing on it
+        },
+    )
+    source = root if kind == "folder" else as_tar(root, tmp_path / "cams.tar")
+    second = {"cam2/images/0000.png": [2], "cam2/images/0001.png": [], "cam2/images/0002.png": []}
+    first = {"cam1/images/0000.png": [1], "cam1/images/0001.png": [1]}
+    assert classes(open_pictures(source)) == first | second
+    assert classes(open_pictures(f"{source}#cam2")) == second
+
+
+def test_labels_kept_in_another_tree_are_found_by_folder_and_name(tmp_path: Path) -> None:
+    tree = {
+        "images/val2017/7.png": png(1),
+        "images/train2017/7.png": png(1),
+        "object_detection/labels/val2017/7.txt": "1 .5 .5 .1 .1",
+        "object_detection/labels/train2017/7.txt": "2 .5 .5 .1 .1",
+    }
+    found = classes(open_pictures(write(tmp_path, tree)))
+    assert found == {"images/val2017/7.png": [1], "images/train2017/7.png": [2]}
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        (["images/7.png", "one/labels/7.txt", "two/labels/7.txt"], ["one/labels", "two/labels"]),
+        (["a/images/7.png", "b/images/7.png", "c/labels/7.txt"], ["a/images", "b/images"]),
+    ],
+)
+def test_labels_that_fit_twice_are_refused(
+    tmp_path: Path, files: list[str], named: list[str]
+) -> None:
+    write(tmp_path, {n: png(1) if n.endswith("png") else "1 .5 .5 .1 .1" for n in files})
+    with pytest.raises(DataError) as caught:
+        open_pictures(tmp_path)
+    assert all(name in caught.value.message for name in named)
+
+
+def test_the_coco_pictures_have_their_labels() -> None:
+    assets = assets_folder()
+    if assets is None:
+        pytest.skip("needs the assets (coco192.tar): set EDGESDK_ASSETS to their folder")
+    pictures = open_pictures(f"{assets}/data/coco192.tar#val2017")
+    assert (pictures.count, pictures.labelled) == (64, True)
+    assert all(p.truth is not None and len(p.truth) for p in pictures.thinned(8))
 
 
 def test_an_unlabelled_set_has_no_truth(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgesdk._optional import require
 from edgesdk.errors import DataError
+from edgesdk.pictures.labels import pair_labels
 from edgesdk.pictures.set import Loader, Picture, PictureSet
 from edgesdk.pictures.yolo import parse_labels
 
@@ -75,13 +76,13 @@ class TarStore:
 def pictures_of(store: Store, source: str, split: str) -> PictureSet:
     """The pictures of a store in natural order; `split` is a folder that must be in their path."""
     names = store.names()
-    pictures = [n for n in names if PurePosixPath(n).suffix.lower() in SUFFIXES]
-    pictures = sorted((n for n in pictures if _in_split(n, split)), key=natural)
+    everything = [n for n in names if PurePosixPath(n).suffix.lower() in SUFFIXES]
+    pictures = sorted((n for n in everything if _in_split(n, split)), key=natural)
     if not pictures:
         kinds = ", ".join(sorted(SUFFIXES))
         raise DataError(f"{source}: no pictures in it", f"their names end in {kinds}")
-    texts = {_shared_key(n): n for n in names if n.endswith(".txt")}
-    labels = {n: texts[_shared_key(n)] for n in pictures if _shared_key(n) in texts}
+    pairs = pair_labels(everything, (n for n in names if n.endswith(".txt")))
+    labels = {n: pairs[n] for n in pictures if n in pairs}
 
     def load(name: str) -> Picture:
         image = decode(store.read(name))
@@ -121,13 +122,6 @@ def natural(text: str) -> list[tuple[int, str]]:
 
 def _in_split(name: str, split: str) -> bool:
     return not split or split in PurePosixPath(name).parts
-
-
-def _shared_key(name: str) -> tuple[str, ...]:
-    """What .../images/train/a.jpg and .../labels/train/a.txt have in common."""
-    path = PurePosixPath(name)
-    folder = [part for part in path.parts[-2:-1] if part not in ("images", "labels")]
-    return (*folder, path.stem)
 
 
 def _label_folder(root: Path) -> list[Path]:
