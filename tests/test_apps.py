@@ -205,6 +205,49 @@ def test_a_model_that_knows_none_of_them_is_refused() -> None:
         app.program(app.settings, Scene(("cat", "dog"), 640, 352, 24.0))
 
 
+def test_a_class_that_was_asked_for_and_is_not_known_is_named() -> None:
+    app = load_app(TRAFFIC).with_settings({"classes": ["car", "trukc"]})
+    with pytest.raises(UnknownName, match="'trukc'") as caught:
+        app.program(app.settings, Scene(COCO, 640, 352, 24.0))
+    assert "truck" in caught.value.hint
+
+
+def test_the_default_classes_suit_a_model_that_knows_only_some_of_them() -> None:
+    app = load_app(TRAFFIC)
+    program = app.program(app.settings, Scene(("bus", "car"), 640, 352, 24.0))
+    assert program.wanted == [0, 1]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ([float("nan"), 0, float("inf"), 200], "nan,0,inf,200 takes four finite numbers"),
+        ([10, 10, 10, 10], "10,10,10,10 has no length"),
+        ([0, 900, 640, 900], "not in the pictures, which are 640x360"),
+    ],
+)
+def test_a_line_that_cannot_be_crossed_is_refused_with_one_that_can(
+    line: list[float], message: str
+) -> None:
+    app = load_app(TRAFFIC).with_settings({"line": line})
+    with pytest.raises(UsageError, match=message) as caught:
+        app.program(app.settings, Scene(COCO, 640, 360, 24.0))
+    assert caught.value.hint == "such as --line 0,216,640,216"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"line_at": 5}, "such as 0.6, found 5"),
+        ({"line_at": float("nan")}, "such as 0.6, found nan"),
+        ({"forward": "up"}, "two names, found 'up' for both"),
+    ],
+)
+def test_settings_that_make_no_line_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_app(TRAFFIC).with_settings(changes)
+
+
 def make_bundle(path: Path) -> Path:
     model = Model.of(squares_model(), "squares")
     (path.parent / "spec.toml").write_text(SPEC)

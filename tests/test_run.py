@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from edgesdk._resources import data_folder
-from edgesdk.bundle import Accuracy, Bundle, Manifest, Origin, Target
+from edgesdk.bundle import Accuracy, Manifest, Origin, Target, write_bundle
 from edgesdk.cli._bundle_view import show_bundle
 from edgesdk.cli.run import read_changes
 from edgesdk.errors import UsageError
+from edgesdk.model import Model
 from edgesdk.video import read_video
-from tests.squares import app_folder, crossing_clip
+from tests.squares import app_folder, crossing_clip, squares_model
 
 CODE = (data_folder("apps") / "traffic_counting" / "app.py").read_text()
 SETTINGS = 'classes = ["square"]\nline_at = 0.5'
@@ -114,6 +115,11 @@ def test_the_annotated_video_has_every_frame(app: Path, clip: Path, tmp_path: Pa
         (["--set", "lines_at=1"], 2, "did you mean 'line_at'"),
         (["--set", "line_at"], 2, "KEY=VALUE"),
         (["--set", 'classes=["horse"]'], 2, "none of the classes"),
+        (["--set", 'classes=["square", "nevr"]'], 2, "did you mean never"),
+        (["--line", "nan,0,inf,200"], 2, "finite"),
+        (["--line", "10,10,10,10"], 2, "no length"),
+        (["--set", "line_at=5"], 2, "such as 0.6"),
+        (["--set", "forward=up"], 2, "found 'up' for both"),
         (["--events", "e.xlsx"], 2, ".csv, .jsonl, .json"),
         (["--video", "v.gif"], 2, ".mp4 or .webm"),
         (["--backend", "onnxrutime"], 2, "did you mean onnxruntime"),
@@ -233,6 +239,9 @@ def test_a_bundle_and_its_pictures_are_named_as_they_are(
         spec=None,
         accuracy=accuracy,
     )
-    show_bundle(Bundle(Path("x[/b].edge"), manifest, "0" * 64))
-    shown = capsys.readouterr().out
+    (tmp_path / "x[").mkdir()
+    model = Model.of(squares_model(), "squares")
+    show_bundle(write_bundle(tmp_path / "x[/b].edge", model, manifest))
+    # A table breaks a long path into lines.
+    shown = "".join(capsys.readouterr().out.split())
     assert all(text in shown for text in ("x[/b].edge", "net[v2]", "cam[front]"))

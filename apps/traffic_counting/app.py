@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesdk.apps import Scene
-from edgesdk.errors import UsageError
+from edgesdk.errors import UnknownName, UsageError
 from edgesdk.frames import Frame
 from edgesdk.pipeline import Event, Packet, Stage, Step
 from edgesdk.vision.counting import CountingSettings, LineCounter
@@ -32,6 +33,17 @@ class Settings:
     backward: str = "up"
     tracker: TrackerSettings = field(default_factory=TrackerSettings)
     counting: CountingSettings = field(default_factory=CountingSettings)
+
+    def __post_init__(self) -> None:
+        if self.forward == self.backward:
+            raise ValueError(
+                f"forward and backward should be two names, found {self.forward!r} for both"
+            )
+        if not 0 < self.line_at < 1:
+            raise ValueError(
+                f"line_at should be between 0 (top) and 1 (bottom), such as"
+                f" {Settings.line_at}, found {self.line_at:g}"
+            )
 
 
 @dataclass(frozen=True)
@@ -111,18 +123,26 @@ def _wanted(classes: tuple[str, ...], labels: tuple[str, ...]) -> list[int]:
             f"the model knows none of the classes to count: {', '.join(classes)}",
             f"it knows {', '.join(labels[:12]) or 'no labels'}; choose with --set classes=[...]",
         )
+    for name in classes:
+        # The default is for any traffic model, whether or not it knows motorcycles.
+        if name not in labels and name not in Settings.classes:
+            raise UnknownName("class in the model", name, labels)
     return wanted
 
 
 def _line(settings: Settings, scene: Scene) -> Line:
     y = float(round(settings.line_at * scene.height))
     x1, y1, x2, y2 = settings.line or (0.0, y, float(scene.width), y)
+    line, hint = f"{x1:g},{y1:g},{x2:g},{y2:g}", f"such as --line 0,{y:g},{scene.width},{y:g}"
+    if not all(map(math.isfinite, (x1, y1, x2, y2))):
+        raise UsageError(f"the line {line} takes four finite numbers", hint)
+    if (x1, y1) == (x2, y2):
+        raise UsageError(f"the line {line} has no length: it begins where it ends", hint)
     beyond_x = max(x1, x2) < 0 or min(x1, x2) > scene.width
     beyond_y = max(y1, y2) < 0 or min(y1, y2) > scene.height
-    if beyond_x or beyond_y or (x1, y1) == (x2, y2):
+    if beyond_x or beyond_y:
         raise UsageError(
-            f"the line {x1:g},{y1:g},{x2:g},{y2:g} is not in the pictures,"
-            f" which are {scene.width}x{scene.height}",
-            f"such as --line 0,{y:g},{scene.width},{y:g}",
+            f"the line {line} is not in the pictures, which are {scene.width}x{scene.height}",
+            hint,
         )
     return Line((x1, y1), (x2, y2), settings.forward, settings.backward)
