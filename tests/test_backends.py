@@ -188,3 +188,20 @@ def test_without_a_driver_the_probe_says_so_and_makes_no_tensorrt_object() -> No
     assert "JetPack" in probe.fix
     with pytest.raises(BackendError, match="no NVIDIA driver"):
         backend.compile(affine())
+
+
+def test_a_model_that_asks_for_the_impossible_is_stopped_with_a_sentence() -> None:
+    nodes = [helper.make_node("Gather", ["x", "index"], ["y"])]
+    graph = helper.make_graph(
+        nodes,
+        "gather",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])],
+        [numpy_helper.from_array(np.array([7], np.int64), "index")],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    model = Model.of(helper.make_model(graph, opset_imports=opsets, ir_version=8))
+    backend = load_backend("onnxruntime", exact=True)
+    session = backend.open(backend.compile(model))
+    with pytest.raises(BackendError, match="stopped while running"):
+        session.run({"x": np.zeros(2, np.float32)})

@@ -372,3 +372,19 @@ def test_yolox_nano_keeps_its_accuracy_in_int8(tmp_path: Path) -> None:
     assert metrics["mAP50-95"]["float_model"] == pytest.approx(0.34, abs=0.02)
     assert metrics["mAP50-95"]["bundle"] > metrics["mAP50-95"]["float_model"] - 0.02
     assert told["calibration"]["pictures"] == 128
+
+
+def test_a_mistake_in_the_decoder_is_found_before_the_work(work: Path) -> None:
+    (work / "spec.toml").write_text(SPEC + "score_threshold = 7.0\n")
+    said = refused(work, *BUILD, "--precision", "fp32", exit_code=2)
+    assert "score_threshold should be 0..1" in said
+    assert "calibrate" not in said
+
+
+def test_labels_of_another_set_of_classes_are_refused(work: Path) -> None:
+    shutil.copytree(work / "pictures", work / "val" / "images")
+    (work / "val" / "labels").mkdir()
+    (work / "val" / "labels" / "0.txt").write_text("79 0.5 0.5 0.5 0.5\n")
+    done = edgesdk(*BUILD, "--eval", "val", cwd=work)
+    assert done.returncode == 1
+    assert "labelled with class 79; the spec names 2 classes" in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from dataclasses import replace
@@ -220,3 +221,17 @@ def test_a_link_to_a_bundle_stays_one_when_the_bundle_is_replaced(
     assert (tmp_path / "latest.edge").is_symlink()
     assert open_bundle(bundle.path).manifest.precision == "fp16"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["latest.edge", "small.edge"]
+
+
+def test_a_graph_that_changes_after_the_check_is_refused(bundle: Bundle) -> None:
+    opened = open_bundle(bundle.path)
+    (bundle.path / "model.onnx").write_bytes(MODEL.to_bytes()[:-1])
+    with pytest.raises(BundleError, match=r"model\.onnx"):
+        opened.model()
+
+
+def test_a_pipe_in_the_place_of_a_file_does_not_hang(bundle: Bundle) -> None:
+    (bundle.path / "labels.txt").unlink()
+    os.mkfifo(bundle.path / "labels.txt")
+    with pytest.raises(BundleError, match="no plain file"):
+        open_bundle(bundle.path)

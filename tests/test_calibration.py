@@ -209,5 +209,5 @@ def test_a_recipe_with_an_impossible_number_is_refused(
     recipe = f'title = "Mine"\nobserver = "mse"\n{line}\n'
     (tmp_path / "calibration" / "mine.toml").write_text(recipe)
     monkeypatch.setenv("EDGESDK_PATH", str(tmp_path))
-    with pytest.raises(ConfigError, match=line.split()[0]):
+    with pytest.raises(ConfigError, match=line.split(maxsplit=1)[0]):
         load_recipe("mine")

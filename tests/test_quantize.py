@@ -237,3 +237,18 @@ def test_a_limit_that_means_none_is_no_obstacle_to_float16() -> None:
     )
     x = np.linspace(-2, 2, 48, dtype=np.float32).reshape(1, 3, 4, 4)
     np.testing.assert_allclose(run(half, x)["y"], np.maximum(x, 0), atol=1e-3)
+
+
+def test_a_model_may_already_use_the_names_that_we_would_give() -> None:
+    nodes = [
+        helper.make_node("Relu", ["images"], ["images_scale"], "images_QuantizeLinear"),
+        helper.make_node("Conv", ["images", "w"], ["y1"], "one"),
+        helper.make_node("Conv", ["images_scale", "w"], ["images_quantized"], "two"),
+    ]
+    constants = {"w": RNG.normal(size=(4, 3, 1, 1)).astype(np.float32)}
+    proto = make_model(nodes, constants, {"images": [1, 3, 32, 32]}, ["y1", "images_quantized"])
+    model = prepare(Model.of(proto), 19, {})
+    int8 = write_qdq(model, calibrated(model), find_layers(model, OPERATORS))
+    onnx.checker.check_model(int8.proto, full_check=True)
+    exact, found = run(model, PICTURES[0]), run(int8, PICTURES[0])
+    assert sqnr_db(exact["images_quantized"], found["images_quantized"]) > 30

@@ -52,14 +52,7 @@ class OnnxRuntimeBackend:
             session = ort.InferenceSession(
                 engine.data, self._options(ort), providers=["CPUExecutionProvider"]
             )
-        except ort.capi.onnxruntime_pybind11_state.Fail as error:
-            raise BackendError(f"ONNX Runtime refuses the model: {error}") from error
-        except (
-            ort.capi.onnxruntime_pybind11_state.InvalidGraph,
-            ort.capi.onnxruntime_pybind11_state.InvalidProtobuf,
-            ort.capi.onnxruntime_pybind11_state.InvalidArgument,
-            ort.capi.onnxruntime_pybind11_state.NotImplemented,
-        ) as error:
+        except _refusals() as error:
             raise BackendError(f"ONNX Runtime refuses the model: {error}") from error
         return OnnxRuntimeSession(session)
 
@@ -98,11 +91,25 @@ class OnnxRuntimeSession:
             raise BackendError("this session is closed", "open the engine again")
         check_feeds(self._inputs, feeds)
         names = [spec.name for spec in self._outputs]
-        return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+        try:
+            answers = self._session.run(names, dict(feeds))
+        except _refusals() as error:
+            raise BackendError(
+                f"ONNX Runtime stopped while running the model: {error}",
+                "the model itself asks for something impossible, such as an index out of range",
+            ) from error
+        return dict(zip(names, answers, strict=True))
 
     def close(self) -> None:
         """Let go of the model. Twice is harmless."""
         self._session = None
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises; its exceptions have no base class of their own."""
+    names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented")
+    state = _module().capi.onnxruntime_pybind11_state
+    return tuple(getattr(state, name) for name in (*names, "RuntimeException"))
 
 
 def _module() -> ModuleType:

@@ -20,7 +20,15 @@ from edgesdk.build.request import (
     image_input,
     refuse_quantized,
 )
-from edgesdk.bundle import Bundle, LayerPrecision, Manifest, Origin, Target, write_bundle
+from edgesdk.bundle import (
+    Bundle,
+    LayerPrecision,
+    Manifest,
+    Origin,
+    Target,
+    check_place,
+    write_bundle,
+)
 from edgesdk.calibration import load_recipe
 from edgesdk.errors import ModelError
 from edgesdk.lint import check_for_tensorrt
@@ -29,6 +37,7 @@ from edgesdk.model.prepare import prepare
 from edgesdk.quantize.fp16 import write_fp16
 from edgesdk.quantize.layers import find_layers
 from edgesdk.spec import ModelSpec
+from edgesdk.vision.decoders import make_decoder
 
 
 def build(request: BuildRequest, out: Path, progress: Progress = silent) -> Bundle:
@@ -41,12 +50,18 @@ def build(request: BuildRequest, out: Path, progress: Progress = silent) -> Bund
     shapes = complete_shapes(request)
     float_model = prepare(request.model, request.jetpack.max_opset, shapes)
     spec = fitting_spec(request.spec, image_input(float_model))
+    check_place(out)
+    if spec.decoder:  # a mistake in it should not cost the calibration first
+        make_decoder(spec.decoder, "the spec", spec.preprocess)
     built, manifest = _write_precision(request, float_model, spec, backend, progress)
     _check(built, request.jetpack.max_opset)
-    pictures = request.held_out or request.data
+    pictures = request.held_out
+    if pictures is None and request.data is not None:
+        # Without pictures kept apart, those of the calibration; for fp32, which only shows
+        # that the conversion changed nothing, a few.
+        limit = FEW if request.precision == "fp32" else load_recipe(request.recipe).max_pictures
+        pictures = request.data.thinned(limit)
     if pictures is not None:
-        if request.precision == "fp32":  # only shows that the conversion changed nothing
-            pictures = pictures.thinned(FEW)
         meter = AccuracyMeter(float_model, built, spec, backend, progress)
         accuracy = meter.measure(pictures, request.held_out is not None)
         manifest = replace(manifest, accuracy=accuracy)

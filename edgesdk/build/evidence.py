@@ -10,13 +10,13 @@ from edgesdk._progress import Progress
 from edgesdk.accuracy import DetectionMetric, OutputError, TopOne
 from edgesdk.backends import Backend, Session, opened
 from edgesdk.bundle import Accuracy, OutputAccuracy, TaskMetric
-from edgesdk.errors import MissingExtra, ModelError
+from edgesdk.errors import DataError, MissingExtra, ModelError
 from edgesdk.geometry import Placement
 from edgesdk.model import Model
 from edgesdk.pictures import Picture, PictureSet
 from edgesdk.spec import ModelSpec
 from edgesdk.tensors import Array
-from edgesdk.vision.decoders import Decoder, make_decoder
+from edgesdk.vision.decoders import Decoder, make_decoder, with_known
 
 NO_DECODER = "no task metric: the spec names no decoder"
 NO_LABELS = "no task metric: the pictures have no labels"
@@ -36,7 +36,7 @@ class AccuracyMeter:
 
     def measure(self, pictures: PictureSet, held_out: bool) -> Accuracy:
         """Run both on all pictures. Raises ModelError when `built` gives NaN or infinity."""
-        comparison = _Comparison(self._decoder())
+        comparison = _Comparison(self._decoder(), len(self.spec.labels))
         with opened(self.backend, self.float_model) as one, opened(self.backend, self.built) as two:
             for picture in self.progress(pictures, "measure", pictures.count):
                 comparison.add(picture, *self._run(picture, one, two))
@@ -64,13 +64,15 @@ class AccuracyMeter:
         table, where = self.spec.decoder, "the spec"
         decoder = make_decoder(table, where, self.spec.preprocess)
         if decoder.task == "detect":
-            decoder = make_decoder({**table, **MEASURING}, where, self.spec.preprocess)
+            decoder = make_decoder(with_known(table, MEASURING), where, self.spec.preprocess)
         return decoder
 
 
 @dataclass
 class _Comparison:
     decoder: Decoder | None
+    class_count: int = 0
+    """As many as the spec names; 0: it names none."""
     pictures: int = 0
     errors: dict[str, OutputError] = field(default_factory=lambda: defaultdict(OutputError))
     boxes: tuple[DetectionMetric, DetectionMetric] = field(
@@ -107,12 +109,24 @@ class _Comparison:
     ) -> None:
         if self.decoder is None:
             return
+        self._check_classes(picture)
         if self.decoder.task == "detect" and picture.truth is not None:
             for metric, outputs in zip(self.boxes, answers, strict=True):
                 metric.add(self.decoder.decode(outputs, placement), picture.truth)
         if self.decoder.task == "classify" and picture.class_id is not None:
             for top, outputs in zip(self.classes, answers, strict=True):
                 top.add(self.decoder.decode(outputs, placement).scores, picture.class_id)
+
+    def _check_classes(self, picture: Picture) -> None:
+        given = [] if picture.truth is None else picture.truth.class_id.tolist()
+        given += [] if picture.class_id is None else [picture.class_id]
+        wrong = [c for c in given if not 0 <= c < self.class_count] if self.class_count else []
+        if wrong:
+            raise DataError(
+                f"{picture.name} is labelled with class {wrong[0]}; "
+                f"the spec names {self.class_count} classes, 0 to {self.class_count - 1}",
+                "check that labels and spec belong to the same set of classes",
+            )
 
     def outputs(self) -> dict[str, OutputAccuracy]:
         """Numeric errors by output group."""

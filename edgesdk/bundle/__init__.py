@@ -1,6 +1,6 @@
 """The bundle: everything between a desk and a board in one checked folder."""
 
-from edgesdk.bundle.bundle import Bundle, open_bundle, write_bundle
+from edgesdk.bundle.bundle import Bundle, check_place, open_bundle, write_bundle
 from edgesdk.bundle.manifest import (
     Accuracy,
     Calibration,
@@ -26,6 +26,7 @@ __all__ = [
     "Range",
     "Target",
     "TaskMetric",
+    "check_place",
     "open_bundle",
     "write_bundle",
 ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
+from google.protobuf.message import DecodeError
 
 from edgesdk import _config
 from edgesdk._digest import sha256_bytes, sha256_file
@@ -27,11 +29,23 @@ class Bundle:
     manifest: Manifest
     digest: str
     """SHA-256 over the digests of all files: names this bundle and no other."""
+    graph_digest: str = ""
+    """SHA-256 of model.onnx."""
 
     def model(self) -> Model:
         """The graph to run, with its precision written into it."""
-        data = (self.path / GRAPH).read_bytes()
-        return Model.of(onnx.load_from_string(data), self.manifest.name, sha256_bytes(data))
+        try:
+            data = (self.path / GRAPH).read_bytes()
+            proto = onnx.load_from_string(data)
+        except (OSError, DecodeError) as error:
+            message = f"{self.path}: {GRAPH} cannot be read: {error}"
+            raise BundleError(message, REBUILD) from error
+        digest = sha256_bytes(data)
+        if digest != self.graph_digest:
+            raise BundleError(f"{self.path}: {GRAPH} has changed since it was checked", REBUILD)
+        if any(t.data_location == onnx.TensorProto.EXTERNAL for t in proto.graph.initializer):
+            raise BundleError(f"{self.path}: {GRAPH} names files outside the bundle", REBUILD)
+        return Model.of(proto, self.manifest.name, digest)
 
 
 def write_bundle(path: Path, model: Model, manifest: Manifest) -> Bundle:
@@ -40,11 +54,7 @@ def write_bundle(path: Path, model: Model, manifest: Manifest) -> Bundle:
     Raises BundleError when something that is no bundle stands at `path`, or when it cannot be
     written; then nothing is left behind and what was there stays.
     """
-    if path.exists() and not (path / MANIFEST).is_file():
-        raise BundleError(
-            f"{path} is there and is not a bundle, so it is not replaced",
-            "name another place with --out, or remove it",
-        )
+    check_place(path)
     labels = manifest.spec.labels if manifest.spec else ()
     try:
         with folder_atomic(path) as folder:
@@ -57,7 +67,25 @@ def write_bundle(path: Path, model: Model, manifest: Manifest) -> Bundle:
         raise
     except EdgeError as error:
         raise BundleError(error.message, error.hint) from error
-    return Bundle(path, manifest, sha256_bytes(sums.encode()))
+    return Bundle(path, manifest, sha256_bytes(sums.encode()), sha256_bytes(model.to_bytes()))
+
+
+def check_place(path: Path) -> None:
+    """Raise BundleError when no bundle can be written at `path`: before the work, not after."""
+    if path.exists() and not (path / MANIFEST).is_file() and not _is_empty_folder(path):
+        raise BundleError(
+            f"{path} is there and is not a bundle, so it is not replaced",
+            "name another place with --out, or remove it",
+        )
+    parent = next(p for p in path.resolve().parents if p.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise BundleError(
+            f"cannot write {path}: {parent} takes no files", "name another with --out"
+        )
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
 
 
 def open_bundle(path: Path) -> Bundle:
@@ -72,14 +100,17 @@ def open_bundle(path: Path) -> Bundle:
             f"{path}: expected a bundle (a folder with {MANIFEST}), found {found}",
             "make one with `edgesdk build`",
         )
-    sums = _check_digests(path)
+    sums, graph_digest = _check_digests(path)
     manifest = _read_manifest(path / MANIFEST)
-    return Bundle(path, manifest, sha256_bytes(sums))
+    return Bundle(path, manifest, sha256_bytes(sums), graph_digest)
 
 
-def _check_digests(path: Path) -> bytes:
-    """The content of SHA256SUMS, after every file agreed with it."""
+def _check_digests(path: Path) -> tuple[bytes, str]:
+    """The content of SHA256SUMS, after every file agreed with it, and the graph's digest."""
     try:
+        special = [n for n in (LABELS, MANIFEST, GRAPH, SUMS) if not (path / n).is_file()]
+        if special:
+            raise FileNotFoundError(f"{special[0]} is missing, or no plain file")
         stated = (path / SUMS).read_bytes()
         actual = {name: sha256_file(path / name) for name in (LABELS, MANIFEST, GRAPH)}
     except OSError as error:
@@ -89,17 +120,17 @@ def _check_digests(path: Path) -> bytes:
         lines = stated.decode(errors="replace").splitlines()
         changed = [n for n, digest in actual.items() if f"{digest}  {n}" not in lines] or [SUMS]
         raise BundleError(
-            f"{path}: {', '.join(changed)} does not agree with {SUMS}: "
-            "the bundle is not what was built",
+            f"{path}: the bundle is not what was built: {', '.join(changed)} "
+            + ("was changed" if changed == [SUMS] else f"does not agree with {SUMS}"),
             REBUILD,
         )
-    return stated
+    return stated, actual[GRAPH]
 
 
 def _read_manifest(path: Path) -> Manifest:
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise BundleError(f"{path}: not readable as JSON: {error}", REBUILD) from error
     found = table.get("format") if isinstance(table, dict) else None
     if found != FORMAT:

@@ -48,3 +48,18 @@ def refuse_control_flow(model: Model) -> None:
                 "takes that",
                 "export the model without If, Loop and Scan",
             )
+
+
+def names_in(graph: onnx.GraphProto) -> set[str]:
+    """All names of tensors and nodes."""
+    tensors = {name for node in graph.node for name in (*node.input, *node.output)}
+    values = {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
+    return tensors | values | {node.name for node in graph.node}
+
+
+def fresh(name: str, taken: set[str]) -> str:
+    """`name`, or with underscores after it where it is taken; it is taken from now on."""
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name

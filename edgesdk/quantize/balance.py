@@ -19,7 +19,7 @@ from onnx import helper, numpy_helper
 
 from edgesdk.calibration.histogram import ChannelHistogram, Ints
 from edgesdk.model import Model
-from edgesdk.model.edit import initializers, value_shapes
+from edgesdk.model.edit import fresh, initializers, names_in, value_shapes
 from edgesdk.quantize.fold import fold_into_producer
 from edgesdk.quantize.layers import Layer
 from edgesdk.tensors import Floats
@@ -66,7 +66,7 @@ def balance(model: Model, layers: Sequence[Layer], shifts: Mapping[str, Ints]) -
     """Write the factors into a new model; its answers are those of `model`, bit for bit."""
     proto = onnx.ModelProto()
     proto.CopyFrom(model.proto)
-    carriers, moved = {}, []
+    carriers: dict[str, str] = {}
     shapes = value_shapes(model)
     for tensor, powers in shifts.items():
         readers = [layer for layer in layers if layer.activation == tensor]
@@ -76,14 +76,9 @@ def balance(model: Model, layers: Sequence[Layer], shifts: Mapping[str, Ints]) -
         on_channels = readers[0].input_axis == 1
         folded = fold_into_producer(proto.graph, tensor, nodes, powers) if on_channels else ""
         carriers[tensor] = folded or _insert_mul(proto.graph, readers, powers, len(shapes[tensor]))
-        moved += [] if folded else [reader.node for reader in readers]
-    names = {n.name: n.input[1] for n in proto.graph.node if len(n.input) > 1}
+    inputs = {n.name: (n.input[0], n.input[1]) for n in proto.graph.node if len(n.input) > 1}
     renamed = tuple(
-        replace(
-            layer,
-            weight=names[layer.node],
-            activation=f"{layer.activation}_balanced" if layer.node in moved else layer.activation,
-        )
+        replace(layer, activation=inputs[layer.node][0], weight=inputs[layer.node][1])
         for layer in layers
     )
     del proto.graph.value_info[:]
@@ -147,9 +142,12 @@ def _insert_mul(graph: onnx.GraphProto, readers: Sequence[Layer], powers: Ints, 
     tensor, axis = readers[0].activation, readers[0].input_axis
     factors = np.ldexp(np.float32(1), powers).astype(np.float32)
     factors = factors.reshape(-1, *[1] * (rank - 1 - axis))
-    names = (f"{tensor}_factors", f"{tensor}_balanced")
+    taken = names_in(graph)
+    names = [fresh(f"{tensor}_{suffix}", taken) for suffix in ("factors", "balanced")]
     graph.initializer.append(numpy_helper.from_array(factors, names[0]))
-    mul = helper.make_node("Mul", [tensor, names[0]], [names[1]], name=f"{tensor}_balance")
+    mul = helper.make_node(
+        "Mul", [tensor, names[0]], [names[1]], name=fresh(f"{tensor}_balance", taken)
+    )
     nodes = {reader.node for reader in readers}
     first = next(i for i, node in enumerate(graph.node) if node.name in nodes)
     graph.node.insert(first, mul)

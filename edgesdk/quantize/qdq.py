@@ -16,7 +16,7 @@ from onnx import helper, numpy_helper
 
 from edgesdk.calibration import CalibrationTable
 from edgesdk.model import Model
-from edgesdk.model.edit import initializers
+from edgesdk.model.edit import fresh, initializers, names_in
 from edgesdk.quantize.layers import Layer
 from edgesdk.tensors import Floats
 
@@ -28,7 +28,7 @@ def write_qdq(model: Model, table: CalibrationTable, layers: Sequence[Layer]) ->
     proto = onnx.ModelProto()
     proto.CopyFrom(model.proto)
     chosen = {layer.node: layer for layer in layers}
-    writer = _Writer(initializers(model), table)
+    writer = _Writer(initializers(model), table, names_in(proto.graph))
     nodes: list[onnx.NodeProto] = []
     for node in proto.graph.node:
         if node.name in chosen:
@@ -64,8 +64,11 @@ def round_weight(weight: Floats, scales: Floats, axis: int) -> NDArray[np.int8]:
 class _Writer:
     """Makes each pair once, however many layers read the same tensor."""
 
-    def __init__(self, weights: dict[str, onnx.TensorProto], table: CalibrationTable) -> None:
+    def __init__(
+        self, weights: dict[str, onnx.TensorProto], table: CalibrationTable, taken: set[str]
+    ) -> None:
         self._weights = weights
+        self._taken = taken
         self._table = table
         self._written: dict[str, str] = {}
         self.made: list[onnx.TensorProto] = []
@@ -83,39 +86,47 @@ class _Writer:
     def _activation(self, tensor: str) -> list[onnx.NodeProto]:
         amax = self._table.ranges[tensor].amax
         scale = np.float32((amax if amax > 0 else 1.0) / LEVELS)
-        names = [f"{tensor}_scale", f"{tensor}_zero_point"]
+        names = self._names(tensor, "scale", "zero_point")
         self._constants(names, np.array(scale, np.float32), np.array(0, np.int8))
-        quantized, dequantized = f"{tensor}_quantized", f"{tensor}_dequantized"
+        quantized, dequantized = self._names(tensor, "quantized", "dequantized")
         self._written[tensor] = dequantized
         return [
             helper.make_node(
-                "QuantizeLinear", [tensor, *names], [quantized], name=f"{tensor}_QuantizeLinear"
+                "QuantizeLinear",
+                [tensor, *names],
+                [quantized],
+                name=self._name(tensor, "QuantizeLinear"),
             ),
             helper.make_node(
                 "DequantizeLinear",
                 [quantized, *names],
                 [dequantized],
-                name=f"{tensor}_DequantizeLinear",
+                name=self._name(tensor, "DequantizeLinear"),
             ),
         ]
 
     def _weight(self, tensor: str, axis: int) -> list[onnx.NodeProto]:
         weight = numpy_helper.to_array(self._weights[tensor])
         scales = weight_scales(weight, axis)
-        names = [f"{tensor}_scale", f"{tensor}_zero_point"]
+        names = self._names(tensor, "scale", "zero_point")
         self._constants(names, scales, np.zeros(scales.shape, np.int8))
-        stored = f"{tensor}_quantized"
+        stored, self._written[tensor] = self._names(tensor, "quantized", "dequantized")
         self._constants([stored], round_weight(weight, scales, axis))
-        self._written[tensor] = f"{tensor}_dequantized"
         return [
             helper.make_node(
                 "DequantizeLinear",
                 [stored, *names],
                 [self._written[tensor]],
-                name=f"{tensor}_DequantizeLinear",
+                name=self._name(tensor, "DequantizeLinear"),
                 axis=axis,
             )
         ]
+
+    def _names(self, tensor: str, *suffixes: str) -> list[str]:
+        return [self._name(tensor, suffix) for suffix in suffixes]
+
+    def _name(self, tensor: str, suffix: str) -> str:
+        return fresh(f"{tensor}_{suffix}", self._taken)
 
     def _constants(self, names: Sequence[str], *values: NDArray[np.generic]) -> None:
         pairs = zip(names, values, strict=True)

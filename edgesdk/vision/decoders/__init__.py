@@ -6,6 +6,7 @@ give beside `type`) and `Decoder(settings, preprocess)`, which obeys one of the 
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import pkgutil
 from collections.abc import Mapping
@@ -60,6 +61,13 @@ Decoder: TypeAlias = DetectionDecoder | ClassDecoder
 def decoder_types() -> tuple[str, ...]:
     """Names that `type` may have."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+def with_known(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The table with those changes that its decoder has settings for."""
+    module = importlib.import_module(f"{__name__}.{table['type']}")
+    known = {field.name for field in dataclasses.fields(module.Settings)}
+    return {**table, **{key: value for key, value in changes.items() if key in known}}
 
 
 def make_decoder(table: Mapping[str, Any], where: str, preprocess: Preprocess) -> Decoder:
