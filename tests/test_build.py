@@ -147,7 +147,7 @@ def test_unreadable_held_out_pictures_are_named_too(work: Path) -> None:
     (work / "val" / "torn.jpg").write_bytes(b"no picture")
     done = edgesdk(*BUILD, "--eval", "val", cwd=work)
     assert done.returncode == 0
-    assert "1 pictures could not be read" in done.stderr
+    assert "1 picture could not be read" in done.stderr
     assert "torn.jpg" in done.stderr
     accuracy = open_bundle(work / "net.edge").manifest.accuracy
     assert accuracy is not None

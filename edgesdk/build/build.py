@@ -128,5 +128,6 @@ def _warnings(request: BuildRequest, manifest: Manifest) -> tuple[str, ...]:
     skipped = dict(calibration.skipped if calibration else {})
     skipped |= manifest.accuracy.skipped if manifest.accuracy else {}
     if skipped:
-        found.append(f"{len(skipped)} pictures could not be read and were left out")
+        noun = "picture" if len(skipped) == 1 else "pictures"
+        found.append(f"{len(skipped)} {noun} could not be read: left out")
     return tuple(found)

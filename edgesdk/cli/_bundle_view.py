@@ -32,7 +32,8 @@ def show_bundle(bundle: Bundle) -> None:
     where = Text.assemble((str(bundle.path), "bold"), f"  sha256 {bundle.digest[:12]}")
     table.add_row("bundle", where)
     table.add_row("model", f"{manifest.origin.name}  sha256 {manifest.origin.digest[:12]}")
-    known = f"JetPack {target.jetpack}, TensorRT {target.tensorrt}, ONNX opset {target.opset}"
+    tensorrt = target.tensorrt or "(version not known)"
+    known = f"JetPack {target.jetpack}, TensorRT {tensorrt}, ONNX opset {target.opset}"
     table.add_row("for", f"{target.device} ({known})")
     table.add_row("precision", _precision(bundle))
     calibration = manifest.calibration
@@ -66,16 +67,22 @@ def _precision(bundle: Bundle) -> str:
     inside = sum(layer.precision == "int8" for layer in manifest.layers)
     share = f"{manifest.int8_share:.1%} of the multiply-accumulates"
     return (
-        f"int8: {inside} of {len(manifest.layers)} layers, {share}; the rest {manifest.other_nodes}"
+        f"int8: {inside} of {len(manifest.layers)} layers, {share}; "
+        f"other operators {manifest.other_nodes}"
     )
 
 
 def _balanced(carriers: dict[str, str]) -> str:
     added = sum(node == f"{tensor}_balance" for tensor, node in carriers.items())
     return (
-        f"channels of {len(carriers)} tensors, by powers of two: {len(carriers) - added} folded "
+        f"channels of {_counted(len(carriers), 'tensor')}, by powers of two: "
+        f"{len(carriers) - added} folded "
         f"into the layer before, {added} as a Mul of their own"
     )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _show_layers(bundle: Bundle, console: Console) -> None:
@@ -92,9 +99,10 @@ def _show_layers(bundle: Bundle, console: Console) -> None:
 
 
 def _show_accuracy(accuracy: Accuracy, precision: str, console: Console) -> None:
-    kind = "held-out" if accuracy.held_out else "calibration"
-    title = f"Float against {precision}, {accuracy.pictures} {kind} pictures of {accuracy.source}"
-    console.print(title, highlight=False, soft_wrap=True)
+    kind = "held-out " if accuracy.held_out else "calibration " if precision == "int8" else ""
+    pictures = _counted(accuracy.pictures, f"{kind}picture")
+    title = f"Float against {precision}, {pictures} of {accuracy.source}"
+    console.print(Text(title), soft_wrap=True)
     table = Table(box=box.SIMPLE)
     table.add_column("output")
     table.add_column("SQNR, dB", justify="right")
@@ -104,7 +112,7 @@ def _show_accuracy(accuracy: Accuracy, precision: str, console: Console) -> None
         table.add_row(name, sqnr, f"{output.cosine:.5f}")
     console.print(table)
     for metric in accuracy.metrics:
-        drop = metric.float_model - metric.bundle
+        drop = round(metric.float_model - metric.bundle, 3) or 0.0  # never "-0.000"
         console.print(
             Text.assemble(
                 f"  {metric.name}: float {metric.float_model:.3f}, {precision} ",
@@ -112,5 +120,7 @@ def _show_accuracy(accuracy: Accuracy, precision: str, console: Console) -> None
                 f", drop {drop:+.3f}",
             )
         )
+    if accuracy.metrics and not accuracy.held_out and precision == "int8":
+        console.print("  These pictures calibrated it too, which flatters; name others with --eval")
     if accuracy.note:
         console.print(f"  {accuracy.note}", highlight=False)
