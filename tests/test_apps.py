@@ -140,6 +140,25 @@ def test_code_that_fails_while_loading_says_where(tmp_path: Path) -> None:
     assert isinstance(caught.value.__cause__, AttributeError)
 
 
+def test_code_that_is_no_python_says_where(tmp_path: Path) -> None:
+    app_folder(tmp_path, "import math\ndef broken(:\n")
+    with pytest.raises(StageError, match=r"SyntaxError: .*app.py, line 2\)") as caught:
+        load_app(tmp_path)
+    assert "importlib" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("self.scene = scene", "scene.nothing"), ("return ()", "return self.nothing")]
+)
+def test_code_that_fails_before_the_first_frame_says_where(
+    tmp_path: Path, old: str, new: str
+) -> None:
+    app = load_app(app_folder(tmp_path / "app", PLAIN.replace(old, new)))
+    source = str(crossing_clip(tmp_path / "clip.avi", frames=3))
+    with pytest.raises(StageError, match=r"in 'squares': AttributeError: .*app.py, line \d+"):
+        run(app, RunRequest(source))
+
+
 def test_settings_are_changed_key_by_key() -> None:
     app = load_app(TRAFFIC).with_settings({"line_at": 0.5, "tracker": {"lost_frames": 7}})
     app = app.with_settings({"tracker": {"min_hits": 4}})

@@ -232,6 +232,14 @@ def test_an_error_in_a_stage_names_it_and_says_where() -> None:
     assert not source_threads()
 
 
+@pytest.mark.parametrize(("returned", "word"), [(None, "None"), ((), "tuple")])
+def test_a_stage_that_returns_no_packet_is_named(returned: object, word: str) -> None:
+    forgetful = Step("track", lambda packet: returned)  # type: ignore[arg-type, return-value]
+    with pytest.raises(StageError, match=f"in 'track': returned {word}; a stage returns") as caught:
+        Pipeline(Frames(3), [forgetful]).run()
+    assert "return packet" in caught.value.hint
+
+
 def test_an_error_keeps_its_exit_code() -> None:
     with pytest.raises(StageError) as caught:
         Pipeline(Frames(3), [broken(0, ConfigError("bad"))]).run()

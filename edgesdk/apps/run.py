@@ -86,12 +86,13 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
     scene = Scene(chosen.spec.labels, *source.size, source.fps)
     with blame(app.name):
         program = app.program(app.settings, scene)
+        app_stages = tuple(program.stages())
     files: list[Sink] = [event_file(events, program.event)] if events else []
     files += [VideoFile(video, source.fps, program.draw)] if video else []
     backend = load_backend(request.backend, threads=request.threads)
     with opened(backend, chosen.model) as session:
         detector = make_detector(chosen, session)
-        stages = (*detect_stages(detector), *program.stages())
+        stages = (*detect_stages(detector), *app_stages)
         pipeline = Pipeline(source, stages, [*files, *sinks])
         yield PreparedRun(pipeline, source, chosen, program, events, video)
 

@@ -44,5 +44,7 @@ class blame:  # noqa: N801 - reads as a verb: with blame("decode")
 
 
 def _place(error: Exception) -> str:
+    if isinstance(error, SyntaxError):
+        return ""  # Its own text names file and line; the trace ends in the import system.
     frames = traceback.extract_tb(error.__traceback__)
     return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""

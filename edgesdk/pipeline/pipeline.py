@@ -12,7 +12,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Literal, TypeAlias
 
-from edgesdk.errors import UsageError
+from edgesdk.errors import EdgeError, UsageError
 from edgesdk.frames import Frame
 from edgesdk.pipeline.channel import Channel
 from edgesdk.pipeline.errors import StageError, blame
@@ -29,6 +29,7 @@ POLL_S = 0.05
 """How soon `stop` is noticed while the source is silent."""
 JOIN_S = 1.0
 """How long a source may take to end after its last frame was asked for."""
+RETURN_PACKET = "end it with: return packet, or replace(packet, events=...) with what it adds"
 
 _log = logging.getLogger(__name__)
 
@@ -123,8 +124,7 @@ class Pipeline:
         timings_ns: dict[str, int] = {}
         for stage in self._stages:
             start = time.perf_counter_ns()
-            with blame(stage.name):
-                packet = stage(packet)
+            packet = _worked(stage, packet)
             timings_ns[stage.name] = time.perf_counter_ns() - start
             packet = replace(packet, timings_ns=dict(timings_ns))
         for sink in self._sinks:
@@ -143,6 +143,18 @@ class Pipeline:
                 self.source.name,
                 JOIN_S,
             )
+
+
+def _worked(stage: Stage, packet: Packet) -> Packet:
+    """What the stage makes of the packet; an app's code may return something else."""
+    with blame(stage.name):
+        returned: object = stage(packet)
+    if not isinstance(returned, Packet):
+        what = None if returned is None else type(returned).__name__
+        raise StageError(
+            stage.name, EdgeError(f"returned {what}; a stage returns the packet", RETURN_PACKET)
+        )
+    return returned
 
 
 def _closing(sink: Sink) -> Callable[[Kind, BaseException | None, TracebackType | None], bool]:
