@@ -29,6 +29,8 @@ def show_bundle(bundle: Bundle) -> None:
     manifest, target = bundle.manifest, bundle.manifest.target
     console = make_console()
     table = Table(box=box.SIMPLE, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     where = Text.assemble((str(bundle.path), "bold"), f"  sha256 {bundle.digest[:12]}")
     table.add_row("bundle", where)
     table.add_row("model", f"{manifest.origin.name}  sha256 {manifest.origin.digest[:12]}")
