@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -193,3 +194,20 @@ def test_without_a_way_to_run_bundles_it_fails_and_says_what_to_mend(
     assert result.exception.exit_code == 1
     extra = {"cv2": "edgesdk[video]", "onnxruntime": "edgesdk[cpu]"}[module]
     assert extra in result.exception.hint
+
+
+@pytest.mark.parametrize("options", [["doctor"], ["doctor", "--json"], ["devices"]])
+def test_a_full_disk_behind_stdout_is_an_error_in_one_line(options: list[str]) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("needs /dev/full, which Linux has")
+    with full.open("w") as nowhere:
+        done = subprocess.run(
+            [sys.executable, "-m", "edgesdk", *options],
+            stdout=nowhere,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "error: cannot write to stdout: No space left on device\n"
