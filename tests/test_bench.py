@@ -16,7 +16,7 @@ from edgesdk.backends.reference import ReferenceSession
 from edgesdk.bench import BenchRequest, bench, noise_pictures
 from edgesdk.bundle import Manifest, Origin, Target, write_bundle
 from edgesdk.cli.bench import command
-from edgesdk.errors import BundleError, DataError, EdgeError, UnknownName
+from edgesdk.errors import BundleError, DataError, EdgeError, UnknownName, UsageError
 from edgesdk.model import Model, read_model
 from edgesdk.preprocess import Preprocess
 from edgesdk.report import LatencyReport, MeasureSettings, from_json, read_report
@@ -208,3 +208,20 @@ def test_yolox_nano_on_the_real_road(tmp_path: Path) -> None:
     found = bench(BenchRequest(made, "onnxruntime", source, settings=QUICK))
     assert found.provenance.subject.input == "32 pictures of road_8_vehicles.mp4, 640x352"
     assert found.stages[1].share_percent > 50  # a network of 1 GFLOP outweighs both others
+
+
+@pytest.mark.parametrize("option", ["--out", "--html"])
+def test_a_report_never_goes_into_the_bundle(path: Path, option: str) -> None:
+    before = (path / "manifest.json").read_bytes()
+    done = CliRunner().invoke(command, [str(path), *FLAGS, option, str(path / "manifest.json")])
+    assert isinstance(done.exception, UsageError)
+    assert "inside the bundle" in done.exception.message
+    assert (path / "manifest.json").read_bytes() == before
+
+
+def test_two_reports_are_two_files(path: Path, tmp_path: Path) -> None:
+    page, same = tmp_path / "r.html", tmp_path / "model.edge" / ".." / "r.html"
+    done = CliRunner().invoke(command, [str(path), *FLAGS, "--html", str(page), "--out", str(same)])
+    assert isinstance(done.exception, UsageError)
+    assert "both name" in done.exception.message
+    assert not page.exists()

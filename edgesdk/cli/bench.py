@@ -18,7 +18,7 @@ from rich.text import Text
 from edgesdk._files import write_atomic
 from edgesdk.bench import BenchRequest, bench
 from edgesdk.cli._console import console as make_console
-from edgesdk.errors import EdgeError
+from edgesdk.errors import EdgeError, UsageError
 from edgesdk.report import Finding, LatencyReport, MeasureSettings, Summary, to_json, words
 from edgesdk.report.html import to_html
 from edgesdk.report.measure import MAX_ITERATIONS
@@ -73,8 +73,7 @@ def command(
     """
     default = MAX_ITERATIONS if duration else MeasureSettings.iterations
     settings = MeasureSettings(warmup, iterations or default, duration)
-    for path in filter(None, (out, html)):
-        _check_writable(path)
+    _check_outputs(bundle, out, html)
     typed = shlex.join(["edgesdk", *sys.argv[1:]])
     report = _measured(BenchRequest(bundle, backend, source, threads, settings, typed))
     _write(report, out, html)
@@ -92,6 +91,18 @@ def _measured(request: BenchRequest) -> LatencyReport:
     with Progress(console=errors, auto_refresh=False, transient=True, disable=hidden) as bar:
         task = bar.add_task("measuring", total=count)
         return bench(request, lambda done: bar.update(task, completed=done, refresh=True))
+
+
+def _check_outputs(bundle: Path, out: Path | None, html: Path | None) -> None:
+    """Neither report may take the place of the other or of a file of the bundle."""
+    if out and html and out.resolve() == html.resolve():
+        raise UsageError(f"--out and --html both name {out}", "give each a file of its own")
+    for path in filter(None, (out, html)):
+        if path.resolve().is_relative_to(bundle.resolve()):
+            raise UsageError(
+                f"{path} is inside the bundle, which would be damaged", "name another place"
+            )
+        _check_writable(path)
 
 
 def _check_writable(path: Path) -> None:
