@@ -10,12 +10,15 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from edgesdk._resources import data_folder
 from edgesdk.bundle import Accuracy, Manifest, Origin, Target, write_bundle
 from edgesdk.cli._bundle_view import show_bundle
 from edgesdk.cli.run import read_changes
+from edgesdk.devices import device_names
 from edgesdk.errors import UsageError
 from edgesdk.model import Model
 from edgesdk.video import read_video
@@ -245,3 +248,21 @@ def test_a_bundle_and_its_pictures_are_named_as_they_are(
     # A table breaks a long path into lines.
     shown = "".join(capsys.readouterr().out.split())
     assert all(text in shown for text in ("x[/b].edge", "net[v2]", "cam[front]"))
+
+
+def test_pictures_of_two_sizes_make_no_video(app: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name, size in (("a.png", (64, 48)), ("b.png", (80, 60))):
+        cv2.imwrite(str(folder / name), np.zeros((size[1], size[0], 3), np.uint8))
+    before = sorted(tmp_path.iterdir())
+    done = edgesdk("run", app, "--source", folder, "--video", tmp_path / "v.mp4")
+    assert done.returncode == 1
+    assert "one size: it began with 64x48, found 80x60" in done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_names_of_devices_are_whole_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    shown = edgesdk("devices").stdout
+    assert all(name in shown for name in device_names())

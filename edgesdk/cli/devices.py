@@ -122,7 +122,8 @@ def _number(value: object) -> str:
 def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
-        table.add_column(column)
+        # A cut name could not be typed; everything else may be broken into lines.
+        table.add_column(column, no_wrap=column == "device", overflow="fold")
     return table
 
 

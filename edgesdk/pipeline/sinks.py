@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesdk.errors import UsageError
+from edgesdk.errors import EdgeError, UsageError
 from edgesdk.pipeline.packet import Event, Packet
 from edgesdk.video import FOURCC, VideoWriter
 
@@ -18,7 +18,10 @@ Draw: TypeAlias = Callable[[Packet], NDArray[np.uint8]]
 
 
 class VideoFile:
-    """An annotated video, .mp4 or .webm; it takes its place when the run ends, however it ends."""
+    """An annotated video, .mp4 or .webm; it takes its place when the run ends, however it ends.
+
+    Only when the video itself fails, as at a picture of another size, nothing is left of it.
+    """
 
     name = "video"
 
@@ -37,7 +40,12 @@ class VideoFile:
         if self._writer is None:
             height, width = picture.shape[:2]
             self._writer = VideoWriter(self._path, self._fps, (width, height))
-        self._writer.write(picture)
+        try:
+            self._writer.write(picture)
+        except EdgeError:
+            self._writer.discard()
+            self._writer = None
+            raise
 
     def close(self) -> None:
         """Complete the file."""
