@@ -28,6 +28,9 @@ ROAD, ROAD_LINE = "road_8_vehicles.mp4", (0.0, 220.0, 640.0, 220.0)
 ROAD_TRUTH = {"down": 8, "up": 0}
 """The clip's own truth: 8 vehicles cross y = 220, all downwards."""
 
+MADE = ("traffic.webm", "crossings.csv", "road.webm", "latency.html", "latency.json")
+"""Files beside the bundles, which replace older ones by themselves."""
+
 ANY = "any"
 Counts = dict[str, dict[str, int]]
 """By class, then by direction."""
@@ -87,6 +90,7 @@ class Demo:
         """Build, count, measure. Raises EdgeError as its steps do."""
         app = load_app(data_folder("apps") / APP)
         clip, events = self.out / "traffic.webm", self.out / "crossings.csv"
+        self.clear()
         exact = self._build(str(app.folder), "fp32", app.calibration)
         bundle = self._build(str(app.folder), "int8", app.calibration, HELD_OUT)
         runs = [
@@ -101,7 +105,13 @@ class Demo:
         ]
         latency, page = self._measure(bundle)
         files = {"bundle": bundle.path, "report": page, "clip": clip, "crossings": events}
+        files["latency"] = self.out / "latency.json"
         return DemoResult(bundle, tuple(runs), latency, files)
+
+    def clear(self) -> None:
+        """Remove the files of an earlier or broken-off demo: old and new never stand together."""
+        for name in MADE:
+            (self.out / name).unlink(missing_ok=True)
 
     def _build(self, model: str, precision: Precision, data: str, held_out: str = "") -> Bundle:
         name = Path(model).name.replace("-", "_")

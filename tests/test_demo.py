@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from edgesdk.bundle import open_bundle
-from edgesdk.demo import Counted
+from edgesdk.cli.demo import command
+from edgesdk.demo import Counted, Demo
 from edgesdk.report import read_report
 from edgesdk.video import read_video
 from tests.command import edgesdk
@@ -55,3 +57,21 @@ def test_a_count_is_right_when_all_that_is_known_agrees(
     counts: dict[str, dict[str, int]], truth: dict[str, dict[str, int]], right: bool
 ) -> None:
     assert Counted("road", counts, truth, 100, 20.0).is_right == right
+
+
+def test_a_demo_that_is_broken_off_leaves_no_files_of_it_or_of_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("traffic.webm", "crossings.csv", "road.webm", "latency.html", "latency.json")
+    for name in (*names, "mine.txt"):
+        (tmp_path / name).write_text("of an earlier demo")
+
+    def interrupted(demo: Demo, *arguments: object) -> None:
+        assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"], "cleared at the start"
+        (tmp_path / "traffic.webm").write_text("half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Demo, "_build", interrupted)
+    done = CliRunner().invoke(command, ["--out", str(tmp_path), "--quiet"])
+    assert done.exit_code == 130, done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,12 @@ def command(out: Path, as_json: bool, quiet: bool) -> None:
     differs from the truth.
     """
     demo = Demo(out, silent, nobody) if quiet else Demo(out, shown, watching)
-    result = demo.run()
+    try:
+        result = demo.run()
+    except KeyboardInterrupt:
+        demo.clear()
+        click.echo(f"stopped; only finished bundles are left in {out}", err=True)
+        sys.exit(128 + signal.SIGINT)
     if as_json:
         click.echo(json.dumps(as_object(result), indent=2, allow_nan=False))
     else:
