@@ -191,11 +191,27 @@ def test_an_unlabelled_set_has_no_truth(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["3 0.5 0.5 0.5", "car 0.5 0.5 0.5 0.5", "-1 0 0 1 1", "1 nan 0 1 1"]
+    "line",
+    [
+        "3 0.5 0.5 0.5",
+        "car 0.5 0.5 0.5 0.5",
+        "-1 0 0 1 1",
+        "1 nan 0 1 1",
+        "0 100 100 50 50",  # pixels
+        "0 0.5 0.5 0.5 -0.5",
+        "0.5 0.5 0.5 0.5 0.5",
+        "inf 0.5 0.5 0.5 0.5",
+    ],
 )
 def test_a_bad_label_line_is_shown(line: str) -> None:
     with pytest.raises(DataError, match="line 2"):
         parse_labels(f"1 0.5 0.5 0.1 0.1\n{line}\n", 10, 10)
+
+
+def test_a_label_that_leaves_the_picture_by_rounding_is_taken() -> None:
+    boxes = parse_labels("2.0 0.5 0.5 1.000001 1.0005\n", 100, 100)
+    assert boxes.class_id.tolist() == [2]
+    np.testing.assert_allclose(boxes.xyxy, [[0, 0, 100, 100]], atol=0.1)
 
 
 def test_npz_pictures_are_rgb_and_have_classes(tmp_path: Path) -> None:

@@ -7,6 +7,9 @@ import numpy as np
 from edgesdk.detections import Detections
 from edgesdk.errors import DataError
 
+ROUNDING = 1e-3
+"""By how much a label may leave the picture: tools write few digits. Pixels leave it by far."""
+
 
 def parse_labels(text: str, width: int, height: int) -> Detections:
     """The boxes in pixels of a picture of `width` x `height`. Raises DataError for a bad line."""
@@ -26,8 +29,17 @@ def _row(line: str, number: int) -> list[float]:
         values = [float(part) for part in line.split()]
     except ValueError:
         values = []
-    if len(values) != 5 or values[0] < 0 or not all(np.isfinite(values)):
+    if len(values) != 5 or not _is_class(values[0]) or not all(map(_is_share, values[1:])):
         raise DataError(
-            f"line {number} of its label file should be 'class cx cy width height', found {line!r}"
+            f"line {number} of its label file should be 'class cx cy width height', "
+            f"a whole number and four within 0..1, found {line!r}"
         )
     return values
+
+
+def _is_class(value: float) -> bool:
+    return value >= 0 and value.is_integer()
+
+
+def _is_share(value: float) -> bool:
+    return -ROUNDING <= value <= 1 + ROUNDING
