@@ -251,6 +251,34 @@ def test_a_truncated_npz_or_tar_is_refused(tmp_path: Path) -> None:
         open_pictures(tmp_path / "cut.npz")
 
 
+@pytest.mark.parametrize("kind", ["npz", "tar.gz", "tar.bz2", "tar.xz"])
+def test_damage_is_a_data_error_or_does_not_matter(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"set.{kind}"
+    if kind == "npz":
+        np.savez_compressed(path, X=np.ones((2, 4, 4, 3), np.uint8), Y=np.arange(2))
+    else:
+        (tmp_path / "a.png").write_bytes(png(1))
+        with tarfile.open(path, f"w:{kind[4:]}") as archive:
+            archive.add(tmp_path / "a.png", "a.png")
+    assert len(list(open_pictures(path))) == (2 if kind == "npz" else 1)
+    whole, refused = path.read_bytes(), 0
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:
+            list(open_pictures(path))
+        except DataError:
+            refused += 1
+    assert refused
+
+
+def test_a_picture_and_a_wrong_split_are_refused_with_what_to_name(tmp_path: Path) -> None:
+    labelled(tmp_path)
+    with pytest.raises(DataError, match="name its folder"):
+        open_pictures(tmp_path / "images" / "val" / "a.png")
+    with pytest.raises(DataError, match="images, train, val"):
+        open_pictures(f"{tmp_path}#val2018")
+
+
 def test_a_video_is_a_set_of_its_frames(tmp_path: Path) -> None:
     writer = cv2.VideoWriter(str(tmp_path / "v.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10, (32, 16))
     for value in range(5):

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import re
-import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
-from pathlib import Path, PurePosixPath
-from typing import Protocol
+from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,60 +14,10 @@ from edgesdk._optional import require
 from edgesdk.errors import DataError
 from edgesdk.pictures.labels import pair_labels
 from edgesdk.pictures.set import Loader, Picture, PictureSet
+from edgesdk.pictures.stores import Store
 from edgesdk.pictures.yolo import parse_labels
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
-
-
-class Store(Protocol):
-    """Named files, however they are kept."""
-
-    def names(self) -> list[str]:
-        """Paths inside the store, with forward slashes."""
-        ...
-
-    def read(self, name: str) -> bytes:
-        """Content of one file. Raises DataError when it cannot be read."""
-        ...
-
-
-class FolderStore:
-    """A folder and, where it is .../images/..., the .../labels/... beside it."""
-
-    def __init__(self, root: Path) -> None:
-        self._roots = [root, *_label_folder(root.resolve())]
-
-    def names(self) -> list[str]:
-        """Files of all subfolders."""
-        found = ((r, p) for r in self._roots for p in r.rglob("*") if p.is_file())
-        return [p.relative_to(root).as_posix() for root, p in found]
-
-    def read(self, name: str) -> bytes:
-        """Content of one file."""
-        path = next((r / name for r in self._roots if (r / name).is_file()), self._roots[0] / name)
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise DataError(f"cannot be opened: {error.strerror}") from error
-
-
-class TarStore:
-    """A tar, read by the members' offsets; nothing is extracted to disk."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with _reading(path), tarfile.open(path) as archive:
-            self._members = {m.name: m for m in archive if m.isfile()}
-
-    def names(self) -> list[str]:
-        """Plain files of the archive."""
-        return list(self._members)
-
-    def read(self, name: str) -> bytes:
-        """Content of one member."""
-        with _reading(self._path), tarfile.open(self._path) as archive:
-            file = archive.extractfile(self._members[name])
-            return file.read() if file else b""
 
 
 def pictures_of(store: Store, source: str, split: str) -> PictureSet:
@@ -78,6 +25,10 @@ def pictures_of(store: Store, source: str, split: str) -> PictureSet:
     names = store.names()
     everything = [n for n in names if PurePosixPath(n).suffix.lower() in SUFFIXES]
     pictures = sorted((n for n in everything if _in_split(n, split)), key=natural)
+    if split and everything and not pictures:
+        folders = sorted({part for n in everything for part in PurePosixPath(n).parts[:-1]})
+        hint = f"folders of pictures in it: {', '.join(folders[:20])}" if folders else "it has none"
+        raise DataError(f"{source}: no picture has a folder {split!r} in its path", hint)
     if not pictures:
         kinds = ", ".join(sorted(SUFFIXES))
         raise DataError(f"{source}: no pictures in it", f"their names end in {kinds}")
@@ -122,20 +73,3 @@ def natural(text: str) -> list[tuple[int, str]]:
 
 def _in_split(name: str, split: str) -> bool:
     return not split or split in PurePosixPath(name).parts
-
-
-def _label_folder(root: Path) -> list[Path]:
-    parts = list(root.parts)
-    if "images" not in parts:
-        return []
-    parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
-    folder = Path(*parts)
-    return [folder] if folder.is_dir() else []
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as a tar: {error}", "copy it again") from error

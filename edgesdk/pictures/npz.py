@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,9 +14,10 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from edgesdk.errors import DataError
-from edgesdk.pictures.set import Loader, Picture, PictureSet
+from edgesdk.pictures.set import Loader, Picture, PictureSet, given
 
 HOW = "save them with numpy.savez(path, X=pictures, Y=classes)"
+DAMAGE = (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def open_npz(path: Path) -> PictureSet:
@@ -30,24 +32,33 @@ def open_npz(path: Path) -> PictureSet:
         with zipfile.ZipFile(path) as archive, archive.open("X.npy") as file:
             _header(file)
             for index in range(shape[0]):
-                raw = np.frombuffer(file.read(int(np.prod(shape[1:]))), np.uint8)
+                raw = _read(file, shape, path)
                 class_id = None if classes is None else int(classes[index])
-                picture = Picture(
-                    f"{path.name}[{index}]", _as_bgr(raw.reshape(shape[1:])), class_id=class_id
-                )
-                yield picture.name, partial(_same, picture)
+                picture = Picture(f"{path.name}[{index}]", _as_bgr(raw), class_id=class_id)
+                yield picture.name, partial(given, picture)
 
     return PictureSet(str(path), shape[0], loaders, labelled=classes is not None)
+
+
+def _read(file: IO[bytes], shape: tuple[int, ...], path: Path) -> NDArray[np.uint8]:
+    try:
+        return np.frombuffer(file.read(int(np.prod(shape[1:]))), np.uint8).reshape(shape[1:])
+    except DAMAGE as error:
+        raise DataError(f"{path}: X is damaged: {error}", "copy it again") from error
 
 
 def _check(path: Path) -> tuple[int, ...]:
     try:
         with zipfile.ZipFile(path) as archive, archive.open("X.npy") as file:
             shape, fortran, dtype = _header(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except DAMAGE as error:
         raise DataError(f"{path}: not an npz with an array X: {error}", HOW) from error
+    if fortran and len(shape) > 1:
+        raise DataError(
+            f"{path}: X is in Fortran order, expected C order", "use numpy.ascontiguousarray(X)"
+        )
     fits = len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)
-    if dtype != np.uint8 or fortran or not fits or 0 in shape:
+    if dtype != np.uint8 or not fits or 0 in shape:
         raise DataError(
             f"{path}: X should be uint8 pictures of shape (N, H, W, 3), found {dtype}{list(shape)}",
             HOW,
@@ -56,10 +67,13 @@ def _check(path: Path) -> tuple[int, ...]:
 
 
 def _classes(path: Path, count: int) -> NDArray[np.int64] | None:
-    with np.load(path, allow_pickle=False) as arrays:
-        if "Y" not in arrays.files:
-            return None
-        classes = arrays["Y"]
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if "Y" not in arrays.files:
+                return None
+            classes = arrays["Y"]
+    except DAMAGE as error:
+        raise DataError(f"{path}: Y cannot be read: {error}", HOW) from error
     if classes.shape != (count,) or classes.dtype.kind not in "iu":
         raise DataError(
             f"{path}: Y should be {count} integers, found {classes.dtype}{list(classes.shape)}",
@@ -74,10 +88,6 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.generic
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, fortran, dtype = read(file)
     return tuple(int(size) for size in shape), bool(fortran), dtype
-
-
-def _same(picture: Picture) -> Picture:
-    return picture
 
 
 def _as_bgr(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from edgesdk.errors import DataError
-from edgesdk.pictures.files import FolderStore, TarStore, pictures_of
+from edgesdk.pictures.files import SUFFIXES, pictures_of
 from edgesdk.pictures.npz import open_npz
-from edgesdk.pictures.set import Loader, Picture, PictureSet
+from edgesdk.pictures.set import Loader, Picture, PictureSet, given
+from edgesdk.pictures.stores import FolderStore, TarStore, is_tar
 from edgesdk.video import read_video
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v"})
@@ -25,7 +25,7 @@ def open_pictures(source: str | Path) -> PictureSet:
     """
     text, _, split = str(source).partition("#")
     path = Path(text)
-    if not path.exists():
+    if not _exists(path):
         raise DataError(f"{path}: no such file or folder", "name a folder, tar, npz or video")
     if path.is_dir():
         return pictures_of(FolderStore(path), str(source), split)
@@ -33,10 +33,19 @@ def open_pictures(source: str | Path) -> PictureSet:
         return open_npz(path)
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return _open_video(path)
-    if path.stat().st_size and tarfile.is_tarfile(path):
+    if path.suffix.lower() in SUFFIXES:
+        raise DataError(f"{path}: one picture is not a set", f"name its folder: {path.parent}")
+    if is_tar(path):
         return pictures_of(TarStore(path), str(source), split)
     kinds = ", ".join(sorted(VIDEO_SUFFIXES))
     raise DataError(f"{path}: not a folder, tar, npz or video", f"a video's name ends in {kinds}")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be opened: {error.strerror}") from error
 
 
 def _open_video(path: Path) -> PictureSet:
@@ -45,10 +54,6 @@ def _open_video(path: Path) -> PictureSet:
     def loaders() -> Iterator[tuple[str, Loader]]:
         for frame in video:
             picture = Picture(f"{path.name}[{frame.index}]", frame.image)
-            yield picture.name, partial(_same, picture)
+            yield picture.name, partial(given, picture)
 
     return PictureSet(str(path), video.count, loaders)
-
-
-def _same(picture: Picture) -> Picture:
-    return picture
