@@ -19,6 +19,8 @@ from edgesdk._optional import require
 from edgesdk.errors import DataError, EdgeError, UsageError
 from edgesdk.frames import Frame
 
+VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v"})
+"""Names of files that are taken for videos."""
 UNSTATED_FPS = 25.0
 """Taken where a file does not say how fast it is."""
 FOURCC = {".mp4": "mp4v", ".webm": "VP80"}

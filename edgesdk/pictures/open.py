@@ -11,9 +11,7 @@ from edgesdk.pictures.files import SUFFIXES, pictures_of
 from edgesdk.pictures.npz import open_npz
 from edgesdk.pictures.set import Loader, Picture, PictureSet, given
 from edgesdk.pictures.stores import FolderStore, TarStore, is_tar
-from edgesdk.video import read_video
-
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v"})
+from edgesdk.video import VIDEO_SUFFIXES, read_video
 
 
 def open_pictures(source: str | Path) -> PictureSet:

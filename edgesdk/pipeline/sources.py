@@ -12,9 +12,8 @@ from edgesdk.frames import Frame
 from edgesdk.pictures import PictureSet, open_pictures
 from edgesdk.pipeline.protocols import Source
 from edgesdk.sim import TrafficScene, parse_uri
-from edgesdk.video import UNSTATED_FPS, VideoReader, read_video
+from edgesdk.video import UNSTATED_FPS, VIDEO_SUFFIXES, VideoReader, read_video
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v"})
 WORKS_NOW = (
     "what works now: a video file, a folder, tar or npz of pictures, or sim://traffic?seed=3"
 )
