@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edgesdk.report import charts
@@ -94,6 +94,7 @@ def test_odd_runs_still_make_a_page(total_ms: list[float]) -> None:
 
 
 @given(st.lists(st.floats(1e-3, 1e5), min_size=2, max_size=300))
+@example([0.001, 0.0010000000000000002])
 def test_charts_stay_inside_their_square(values: list[float]) -> None:
     ms = np.array(values)
     histogram = charts.histogram_chart(histogram_of(ms), [("median", float(np.median(ms)))], "ms")

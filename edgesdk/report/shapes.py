@@ -45,8 +45,8 @@ def histogram_of(ms: Samples1D) -> Histogram:
     """
     ordered = np.sort(ms)
     low, high = float(ordered[0]), min(float(ordered[-1]), 1.15 * nearest_rank(ordered, 99))
-    if high <= low:
-        high = low + max(low * 1e-3, 1e-6)
+    # A spread that no clock resolves is drawn as one: 80 bins of it could not be told apart.
+    high = max(high, low + max(low * 1e-3, 1e-4))
     iqr = nearest_rank(ordered, 75) - nearest_rank(ordered, 25)
     width = 2 * iqr / len(ordered) ** (1 / 3)
     bins = min(max(math.ceil((high - low) / width), 8), MAX_BINS) if width > 0 else 8
