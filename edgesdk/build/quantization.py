@@ -10,7 +10,7 @@ from math import isfinite
 from edgesdk._progress import Progress
 from edgesdk.accuracy import OutputError
 from edgesdk.backends import Backend, opened
-from edgesdk.build.feeds import Feeds
+from edgesdk.build.feeds import FeedSource, Remembering
 from edgesdk.bundle import Calibration, LayerPrecision, Precision, Range
 from edgesdk.calibration import CalibrationTable, Recipe, collect
 from edgesdk.calibration.histogram import ChannelHistogram, Ints
@@ -18,8 +18,6 @@ from edgesdk.calibration.table import make_table
 from edgesdk.errors import ModelError
 from edgesdk.model import Model
 from edgesdk.model.edit import refuse_control_flow, with_outputs
-from edgesdk.pictures import PictureSet
-from edgesdk.preprocess import Preprocess
 from edgesdk.quantize.balance import Balanced, balance, choose_shifts
 from edgesdk.quantize.layers import Layer, find_layers
 from edgesdk.quantize.probe import layer_sqnr_db, probe_model
@@ -66,13 +64,12 @@ class Quantizer:
     """Makes a prepared float32 model INT8, with one pass over the pictures."""
 
     model: Model
-    preprocess: Preprocess
     recipe_name: str
     recipe: Recipe
     backend: Backend
     progress: Progress
 
-    def run(self, pictures: PictureSet) -> Quantized:
+    def run(self, pictures: FeedSource) -> Quantized:
         """Calibrate, probe the layers, choose and write.
 
         Raises ModelError for a model without a layer that can be INT8, and DataError for
@@ -87,8 +84,7 @@ class Quantizer:
                 f"the model has none of the operators that run in INT8: {operators}",
                 "build it with --precision fp16",
             )
-        name = self.model.inputs[0].name
-        feeds = Feeds(pictures, self.preprocess, name, self.recipe.probe_pictures)
+        feeds = Remembering(pictures, self.recipe.probe_pictures)
         seen, count = self._calibrate(layers, feeds, pictures.count)
         draft = self._balanced(layers, seen, feeds)
         table = self._table(draft, layers, seen, count)
@@ -103,16 +99,15 @@ class Quantizer:
         )
 
     def _calibrate(
-        self, layers: tuple[Layer, ...], feeds: Feeds, total: int | None
+        self, layers: tuple[Layer, ...], feeds: Remembering, total: int | None
     ) -> tuple[Seen, int]:
         watch = {layer.activation: layer.input_axis for layer in layers}
         with opened(self.backend, with_outputs(self.model, watch)) as session:
             tracked = self.progress(feeds, "calibrate", total)
             seen, count = collect(session, watch, tracked)
-        feeds.check()
         return seen, count
 
-    def _balanced(self, layers: tuple[Layer, ...], seen: Seen, feeds: Feeds) -> Draft:
+    def _balanced(self, layers: tuple[Layer, ...], seen: Seen, feeds: Remembering) -> Draft:
         """The float model with balanced channels, where the layers' outputs gain enough by it."""
         plain = Draft(Balanced(self.model, layers, {}), {})
         if self.recipe.min_balance_gain_db is None:
@@ -134,7 +129,7 @@ class Quantizer:
         self._check_unchanged(balanced.model, feeds)
         return balanced
 
-    def _check_unchanged(self, balanced: Model, feeds: Feeds) -> None:
+    def _check_unchanged(self, balanced: Model, feeds: Remembering) -> None:
         """Powers of two are exact, so that anything else than rounding noise is a defect."""
         errors: dict[str, OutputError] = defaultdict(OutputError)
         with opened(self.backend, self.model) as one, opened(self.backend, balanced) as two:
@@ -161,12 +156,12 @@ class Quantizer:
         }
         return make_table(counted, self.recipe.observer, count)
 
-    def _probe(self, draft: Draft, table: CalibrationTable, feeds: Feeds) -> dict[str, float]:
+    def _probe(self, draft: Draft, table: CalibrationTable, feeds: Remembering) -> dict[str, float]:
         """INT8 noise of each layer's output by itself, in dB."""
         with opened(self.backend, probe_model(draft.model, table, draft.layers)) as session:
             return layer_sqnr_db(session, draft.model, draft.layers, feeds.kept)
 
-    def _evidence(self, table: CalibrationTable, pictures: PictureSet, draft: Draft) -> Calibration:
+    def _evidence(self, table: CalibrationTable, pictures: FeedSource, draft: Draft) -> Calibration:
         ranges = {n: Range(r.amax, r.largest, r.saturated) for n, r in table.ranges.items()}
         return Calibration(
             self.recipe_name,
