@@ -64,8 +64,6 @@ class _Stripper:
                 self._constants[node.output[0]] = value
         self._source: dict[str, str] = {}
         """Tensor that is gone -> the one read instead."""
-        self._integers: dict[str, str] = {}
-        """Tensor that is integers -> the node that needs its other half."""
 
     def run(self) -> None:
         kept = [node for node in self._graph.node if not self._drops(node)]
@@ -111,7 +109,8 @@ class _Stripper:
         stored = numpy_helper.to_array(self._constants[node.input[0]]).astype(np.float32)
         scale = self._given(node, 1, stored)
         zero = self._given(node, 2, stored)
-        return ((stored - zero) * scale).astype(np.float32)
+        values: Array = ((stored - zero) * scale).astype(np.float32)
+        return values
 
     def _given(self, node: onnx.NodeProto, index: int, stored: Array) -> Array:
         """Scale or zero point, in a shape that fits the stored values."""
@@ -122,7 +121,7 @@ class _Stripper:
                 f"{node.name or node.output[0]!r} has a scale or zero point computed at run time",
                 "give edgesdk the float model",
             )
-        value = numpy_helper.to_array(self._constants[node.input[index]]).astype(np.float32)
+        value: Array = numpy_helper.to_array(self._constants[node.input[index]]).astype(np.float32)
         if value.size == 1:
             return value.reshape(())
         sizes = {a.name: int(a.i) for a in node.attribute}
