@@ -17,13 +17,11 @@ from onnx import TensorProto, numpy_helper
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 PAIR = ("QuantizeLinear", "DequantizeLinear")
-MOVERS = frozenset(
-    ["MaxPool", "Reshape", "Transpose", "Slice", "Split", "Squeeze", "Unsqueeze", "Flatten", "Resize", "Identity", "Gather", "DepthToSpace", "SpaceToDepth", "Expand", "Pad"]
-)
+MOVERS = {"MaxPool", "Reshape", "Transpose", "Slice", "Split", "Squeeze", "Unsqueeze", "Flatten"}
+MOVERS |= {"Resize", "Identity", "Gather", "DepthToSpace", "SpaceToDepth", "Expand", "Pad"}
 """They only move values: INT8 passes through, so they need no pair of their own."""
-ACTIVATIONS = frozenset(
-    ["Relu", "LeakyRelu", "PRelu", "Clip", "HardSwish", "HardSigmoid", "Sigmoid", "Tanh", "Elu", "Selu", "Softplus", "Gelu", "Min", "Max", "Erf"]
-)
+ACTIVATIONS = {"Relu", "LeakyRelu", "PRelu", "Clip", "HardSwish", "HardSigmoid", "Sigmoid", "Tanh"}
+ACTIVATIONS |= {"Elu", "Selu", "Softplus", "Gelu", "Min", "Max", "Erf"}
 POOLS = ("AveragePool", "GlobalAveragePool", "ReduceMean")
 
 

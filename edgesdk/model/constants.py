@@ -19,11 +19,12 @@ from edgesdk.model.edit import value_shapes
 from edgesdk.model.model import Model
 from edgesdk.tensors import Array
 
-FOLDED = frozenset(
-    "Constant ConstantOfShape Range Shape Size Gather Slice Split Concat Unsqueeze Squeeze Reshape "
-    "Flatten Transpose Expand Tile Cast Identity Add Sub Mul Div Mod Neg Abs Floor Ceil Min Max "
-    "Pow Sqrt ReduceProd Equal Less Greater And Or Not Where".split()  # noqa: SIM905
-)
+SIZES = {"Constant", "ConstantOfShape", "Range", "Shape", "Size"}
+MOVES = {"Gather", "Slice", "Split", "Concat", "Unsqueeze", "Squeeze", "Reshape", "Flatten"}
+MOVES |= {"Transpose", "Expand", "Tile", "Cast", "Identity", "Where"}
+SUMS = {"Add", "Sub", "Mul", "Div", "Mod", "Neg", "Abs", "Floor", "Ceil", "Min", "Max", "Pow"}
+SUMS |= {"Sqrt", "ReduceProd", "Equal", "Less", "Greater", "And", "Or", "Not"}
+FOLDED = frozenset(SIZES | MOVES | SUMS)
 """Operators that numpy computes as every engine does; never a pair of Q/DQ."""
 MOST_VALUES = 1 << 22
 """Larger constants are left to the engine: the file should not grow by them."""
@@ -36,6 +37,7 @@ def fold_constants(
 
     Each round of inference may fix a size that the next fold needs.
     """
+    _drop_dead(proto.graph)
     inferred = infer(proto)
     while _fold(inferred):
         _drop_dead(inferred.graph)

@@ -14,6 +14,7 @@ from onnx import version_converter
 
 from edgesdk.errors import ModelError
 from edgesdk.model.constants import fold_constants
+from edgesdk.model.lower import lower
 from edgesdk.model.model import Model
 from edgesdk.tensors import TensorSpec
 
@@ -71,6 +72,8 @@ def _fix_shapes(proto: onnx.ModelProto, inputs: tuple[TensorSpec, ...], shapes: 
 def _convert(proto: onnx.ModelProto, own: int, opset: int) -> onnx.ModelProto:
     if own == opset:
         return proto
+    if own > opset:
+        return lower(proto, opset)
     try:
         converted: onnx.ModelProto = version_converter.convert_version(proto, opset)
     except (RuntimeError, ValueError) as error:
