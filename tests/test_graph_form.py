@@ -338,7 +338,7 @@ def marked(name: str) -> object:
 
 
 @pytest.mark.parametrize("jetpack", TARGETS)
-@pytest.mark.parametrize("name", map(marked, FIXTURES))
+@pytest.mark.parametrize("name", [marked(name) for name in FIXTURES])
 def test_each_graph_has_the_documented_form(made, name: str, jetpack: str) -> None:  # type: ignore[no-untyped-def]
     form = check_form(*made(name, jetpack), TARGETS[jetpack])
     assert form.violations == ()
