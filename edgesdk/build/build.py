@@ -14,13 +14,15 @@ from edgesdk.build.feeds import FEW
 from edgesdk.build.quantization import Quantizer
 from edgesdk.build.request import (
     GUESS,
+    REQUANTIZED,
     BuildRequest,
+    chosen_spec,
     complete_shapes,
-    fitting_spec,
-    image_input,
-    refuse_quantized,
+    float_model,
+    make_feeds,
 )
 from edgesdk.bundle import (
+    Accuracy,
     Bundle,
     LayerPrecision,
     Manifest,
@@ -34,6 +36,8 @@ from edgesdk.errors import ModelError
 from edgesdk.lint import check_for_tensorrt
 from edgesdk.model import Model
 from edgesdk.model.prepare import prepare
+from edgesdk.model.quantized import quantized_operators
+from edgesdk.pictures import PictureSet
 from edgesdk.quantize.fp16 import write_fp16
 from edgesdk.quantize.layers import find_layers
 from edgesdk.spec import ModelSpec
@@ -46,33 +50,40 @@ def build(request: BuildRequest, out: Path, progress: Progress = silent) -> Bund
     Raises ModelError, DataError, UsageError or BundleError; then nothing was written.
     """
     backend = load_backend("onnxruntime", exact=True)
-    refuse_quantized(request.model)
+    given = float_model(request)
     shapes = complete_shapes(request)
-    float_model = prepare(request.model, request.jetpack.max_opset, shapes)
-    spec = fitting_spec(request.spec, image_input(float_model))
+    model = prepare(given, request.jetpack.max_opset, shapes)
+    spec = chosen_spec(request, model)
     check_place(out)
-    if spec.decoder:  # a mistake in it should not cost the calibration first
+    if spec and spec.decoder:  # a mistake in it should not cost the calibration first
         make_decoder(spec.decoder, "the spec", spec.preprocess)
-    built, manifest = _write_precision(request, float_model, spec, backend, progress)
+    built, manifest = _write_precision(request, model, spec, backend, progress)
     _check(built, request.jetpack.max_opset)
-    pictures = request.held_out
-    if pictures is None and request.data is not None:
-        # Without pictures kept apart, those of the calibration; for fp32, which only shows
-        # that the conversion changed nothing, a few.
-        limit = FEW if request.precision == "fp32" else load_recipe(request.recipe).max_pictures
-        pictures = request.data.thinned(limit)
-    if pictures is not None:
-        meter = AccuracyMeter(float_model, built, spec, backend, progress)
-        accuracy = meter.measure(pictures, request.held_out is not None)
-        manifest = replace(manifest, accuracy=accuracy)
+    meter = AccuracyMeter(model, built, spec, backend, progress)
+    manifest = replace(manifest, accuracy=_measure(request, meter))
     manifest = replace(manifest, warnings=_warnings(request, manifest))
     return write_bundle(out, built, manifest)
+
+
+def _measure(request: BuildRequest, meter: AccuracyMeter) -> Accuracy | None:
+    """Evidence on what was kept apart; without it on the calibration data; None without any."""
+    data = request.held_out or request.data
+    if data is None:
+        return None
+    held_out = request.held_out is not None
+    # Without pictures kept apart, those of the calibration; for fp32, which only shows
+    # that the conversion changed nothing, a few.
+    limit = FEW if request.precision == "fp32" else load_recipe(request.recipe).max_pictures
+    if isinstance(data, PictureSet) and meter.float_model.inputs[0].shape[0] == 1:
+        return meter.measure(data if held_out else data.thinned(limit), held_out)
+    feeds = make_feeds(data, meter.float_model, meter.spec)
+    return meter.measure_feeds(feeds if held_out else feeds.thinned(limit), held_out)
 
 
 def _write_precision(
     request: BuildRequest,
     model: Model,
-    spec: ModelSpec,
+    spec: ModelSpec | None,
     backend: Backend,
     progress: Progress,
 ) -> tuple[Model, Manifest]:
@@ -80,8 +91,8 @@ def _write_precision(
     recipe = load_recipe(request.recipe)
     manifest = _manifest(request, model, spec)
     if request.precision == "int8" and request.data is not None:
-        quantizer = Quantizer(model, spec.preprocess, request.recipe, recipe, backend, progress)
-        made = quantizer.run(request.data)
+        quantizer = Quantizer(model, request.recipe, recipe, backend, progress)
+        made = quantizer.run(make_feeds(request.data, model, spec))
         return made.model, replace(manifest, layers=made.layers, calibration=made.calibration)
     layers = tuple(
         LayerPrecision(layer.node, layer.operator, request.precision, layer.macs)
@@ -92,7 +103,7 @@ def _write_precision(
     return model, replace(manifest, layers=layers)
 
 
-def _manifest(request: BuildRequest, model: Model, spec: ModelSpec) -> Manifest:
+def _manifest(request: BuildRequest, model: Model, spec: ModelSpec | None) -> Manifest:
     given = request.model
     jetpack = request.jetpack
     return Manifest(
@@ -118,7 +129,9 @@ def _check(model: Model, max_opset: int) -> None:
 
 
 def _warnings(request: BuildRequest, manifest: Manifest) -> tuple[str, ...]:
-    found = [] if request.spec else [GUESS]
+    found = [GUESS] if manifest.spec and not request.spec else []
+    if request.requantize and quantized_operators(request.model):
+        found.append(REQUANTIZED)
     calibration = manifest.calibration
     if calibration and calibration.pictures < FEW:
         found.append(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from edgesdk._progress import Progress
 from edgesdk.accuracy import DetectionMetric, OutputError, TopOne
 from edgesdk.backends import Backend, Session, opened
+from edgesdk.build.feeds import FeedSource
 from edgesdk.bundle import Accuracy, OutputAccuracy, TaskMetric
 from edgesdk.errors import DataError, MissingExtra, ModelError
 from edgesdk.geometry import Placement
@@ -20,6 +21,7 @@ from edgesdk.vision.decoders import Decoder, make_decoder, with_known
 
 NO_DECODER = "no task metric: the spec names no decoder"
 NO_LABELS = "no task metric: the pictures have no labels"
+NOT_ONE_PICTURE = "no task metric: the model does not take one picture at a time"
 MEASURING = {"score_threshold": 0.01, "max_detections": 100}
 """Settings of a detector's decoder while mAP is measured: it wants the faint boxes too."""
 
@@ -30,13 +32,14 @@ class AccuracyMeter:
 
     float_model: Model
     built: Model
-    spec: ModelSpec
+    spec: ModelSpec | None
+    """None: outputs are compared as numbers only."""
     backend: Backend
     progress: Progress
 
     def measure(self, pictures: PictureSet, held_out: bool) -> Accuracy:
         """Run both on all pictures. Raises ModelError when `built` gives NaN or infinity."""
-        comparison = _Comparison(self._decoder(), len(self.spec.labels))
+        comparison = _Comparison(self._decoder(), len(self.spec.labels) if self.spec else 0)
         with opened(self.backend, self.float_model) as one, opened(self.backend, self.built) as two:
             for picture in self.progress(pictures, "measure", pictures.count):
                 comparison.add(picture, *self._run(picture, one, two))
@@ -51,15 +54,31 @@ class AccuracyMeter:
             dict(pictures.skipped),
         )
 
+    def measure_feeds(self, feeds: FeedSource, held_out: bool) -> Accuracy:
+        """Numeric evidence alone, for tensors and for groups of pictures."""
+        comparison = _Comparison(None)
+        with opened(self.backend, self.float_model) as one, opened(self.backend, self.built) as two:
+            for name, feed in self.progress(feeds, "measure", feeds.count):
+                comparison.add_outputs(name, one.run(feed), two.run(feed))
+        return Accuracy(
+            feeds.source,
+            comparison.pictures,
+            held_out,
+            comparison.outputs(),
+            note=NOT_ONE_PICTURE,
+            skipped=dict(feeds.skipped),
+        )
+
     def _run(
         self, picture: Picture, one: Session, two: Session
     ) -> tuple[dict[str, Array], dict[str, Array], Placement]:
+        assert self.spec is not None
         tensor, placement = self.spec.preprocess(picture.image)
         feed = {self.float_model.inputs[0].name: tensor}
         return one.run(feed), two.run(feed), placement
 
     def _decoder(self) -> Decoder | None:
-        if not self.spec.decoder:
+        if not self.spec or not self.spec.decoder:
             return None
         table, where = self.spec.decoder, "the spec"
         decoder = make_decoder(table, where, self.spec.preprocess)
@@ -88,6 +107,13 @@ class _Comparison:
         placement: Placement,
     ) -> None:
         """Both models' outputs for one picture."""
+        self.add_outputs(picture.name, reference, other)
+        self._add_task(picture, (reference, other), placement)
+
+    def add_outputs(
+        self, feed: str, reference: Mapping[str, Array], other: Mapping[str, Array]
+    ) -> None:
+        """Only the numbers."""
         self.pictures += 1
         groups = self.decoder.groups if self.decoder else dict
         pairs = zip(groups(reference).items(), groups(other).values(), strict=True)
@@ -96,10 +122,9 @@ class _Comparison:
         broken = [name for name, error in self.errors.items() if not error.finite]
         if broken:
             raise ModelError(
-                f"the built graph gives NaN or infinity in {broken[0]!r} for {picture.name}",
+                f"the built graph gives NaN or infinity in {broken[0]!r} for {feed}",
                 "FP16 overflows where values pass 65504: build it with --precision int8 or fp32",
             )
-        self._add_task(picture, (reference, other), placement)
 
     def _add_task(
         self,

@@ -1,48 +1,157 @@
-"""From pictures to model inputs, with an eye on whether the pictures are of any use."""
+"""What calibration iterates: named feeds of a model's inputs, made from pictures or arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
 
 from edgesdk.errors import DataError
-from edgesdk.pictures import Picture
+from edgesdk.pictures import Picture, PictureSet
 from edgesdk.preprocess import Preprocess
-from edgesdk.tensors import Array
+from edgesdk.tensors import Array, TensorSpec
 
 FEW = 32
 """Fewer pictures than this seldom show a tensor's whole range."""
 
 
-@dataclass
-class Feeds:
-    """Iterates (picture name, {input: tensor}); keeps the first few for the layer probe."""
+class FeedSource(Protocol):
+    """Feeds in a fixed order: iterating twice gives the same ones, and memory does not grow."""
 
-    pictures: Iterable[Picture]
-    preprocess: Preprocess
-    input: str
-    keep: int
-    kept: list[dict[str, Array]] = field(default_factory=list)
-    count: int = 0
-    varied: bool = False
-    """True once a picture was seen that is not one flat colour."""
+    @property
+    def source(self) -> str:
+        """Where they come from, for people."""
+        ...
+
+    @property
+    def count(self) -> int | None:
+        """How many feeds there are, unreadable ones included; None: not known beforehand."""
+        ...
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Name -> why it could not be read, of those met so far."""
+        ...
 
     def __iter__(self) -> Iterator[tuple[str, dict[str, Array]]]:
-        """One picture at a time."""
-        for picture in self.pictures:
-            tensor, _ = self.preprocess(picture.image)
-            flat = picture.image.min(axis=(0, 1)) == picture.image.max(axis=(0, 1))
-            self.varied = self.varied or not bool(flat.all())
-            self.count += 1
-            feed = {self.input: tensor}
-            if len(self.kept) < self.keep:
-                self.kept.append(feed)
-            yield picture.name, feed
+        """(name, {input: tensor}) for each run of the model; tensors are the caller's.
 
-    def check(self) -> None:
-        """Raise DataError when calibration cannot have learned anything."""
-        if not self.varied:
+        Raises DataError, after the last, when nothing can be learned from them.
+        """
+        ...
+
+    def thinned(self, limit: int) -> FeedSource:
+        """At most about `limit` pictures or samples, evenly spread."""
+        ...
+
+    def digest(self) -> str:
+        """SHA-256 over names and tensors, for caches. It reads everything once."""
+        ...
+
+
+@dataclass
+class PictureFeeds:
+    """Pictures, prepared for the one picture input of a model.
+
+    Where the model's batch is fixed at N, each feed holds N pictures and its name lists them all.
+    A last group that is too small is filled up with its own pictures again: a histogram counts
+    those twice, a largest magnitude does not change.
+    """
+
+    pictures: PictureSet
+    preprocess: Preprocess
+    inputs: tuple[TensorSpec, ...]
+    """The model's: one, float32 of shape (N, 3, H, W)."""
+
+    @property
+    def source(self) -> str:
+        """Where the pictures come from."""
+        return self.pictures.source
+
+    @property
+    def count(self) -> int | None:
+        """Runs of the model for all pictures."""
+        count = self.pictures.count
+        return None if count is None else -(-count // self.batch)
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Pictures that could not be read so far, and why."""
+        return self.pictures.skipped
+
+    @property
+    def batch(self) -> int:
+        """Pictures in one run."""
+        return int(self.inputs[0].shape[0])
+
+    def __iter__(self) -> Iterator[tuple[str, dict[str, Array]]]:
+        """One group of pictures at a time.
+
+        Raises DataError, after the last, when each picture was one flat colour.
+        """
+        varied, count = False, 0
+        group: list[tuple[str, Array]] = []
+        for picture in self.pictures:
+            varied, count = varied or _is_varied(picture), count + 1
+            group.append((picture.name, self.preprocess(picture.image)[0]))
+            if len(group) == self.batch:
+                yield self._feed(group)
+                group = []
+        if group:
+            yield self._feed(group)
+        if not varied:
             raise DataError(
-                f"all {self.count} pictures are one flat colour: ranges found on them mean nothing",
+                f"all {count} pictures are one flat colour: ranges found on them mean nothing",
                 "name pictures like those the model will see",
             )
+
+    def thinned(self, limit: int) -> PictureFeeds:
+        """At most `limit` of the pictures, evenly spread."""
+        return PictureFeeds(self.pictures.thinned(limit), self.preprocess, self.inputs)
+
+    def digest(self) -> str:
+        """SHA-256 over the pictures' names and the prepared tensors."""
+        return digest_of(self)
+
+    def _feed(self, group: list[tuple[str, Array]]) -> tuple[str, dict[str, Array]]:
+        name = ", ".join(name for name, _ in group)
+        if self.batch == 1:
+            return name, {self.inputs[0].name: group[0][1]}
+        filled = [group[i % len(group)][1] for i in range(self.batch)]
+        return name, {self.inputs[0].name: np.concatenate(filled)}
+
+
+@dataclass
+class Remembering:
+    """Passes feeds on and keeps the first few, for steps that need some of them again."""
+
+    feeds: FeedSource
+    keep: int
+    kept: list[Mapping[str, Array]] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[tuple[str, dict[str, Array]]]:
+        """The same feeds."""
+        for name, feed in self.feeds:
+            if len(self.kept) < self.keep:
+                self.kept.append(feed)
+            yield name, feed
+
+
+def digest_of(feeds: Iterable[tuple[str, Mapping[str, Array]]]) -> str:
+    """SHA-256 over names, dtypes, shapes and values, in order."""
+    digest = hashlib.sha256()
+    for name, feed in feeds:
+        digest.update(f"{name}\0".encode())
+        for key in sorted(feed):
+            value = np.ascontiguousarray(feed[key])
+            digest.update(f"{key}\0{value.dtype.str}{value.shape}\0".encode())
+            digest.update(value.data)
+    return digest.hexdigest()
+
+
+def _is_varied(picture: Picture) -> bool:
+    flat = picture.image.min(axis=(0, 1)) == picture.image.max(axis=(0, 1))
+    return not bool(flat.all())

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from edgesdk.apps import App, app_names, load_app
 from edgesdk.apps.folder import APP_FILE
-from edgesdk.build.request import BuildRequest
+from edgesdk.build.arrays import open_arrays
+from edgesdk.build.request import BuildRequest, Data
 from edgesdk.bundle import Precision
 from edgesdk.devices import load_device, load_jetpack
 from edgesdk.errors import UnknownName, UsageError
-from edgesdk.model import read_model
-from edgesdk.pictures import PictureSet, open_pictures
+from edgesdk.model import Model, read_model
+from edgesdk.pictures import open_pictures
 from edgesdk.sim import simulated_pictures
 from edgesdk.spec import ModelSpec, read_spec
 from edgesdk.zoo import find_by_digest, load_entry, pull, zoo_names
@@ -35,6 +36,7 @@ class BuildOrder:
     recipe: str = "balanced"
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     out: Path | None = None
+    requantize: bool = False
 
 
 def resolve(order: BuildOrder) -> tuple[BuildRequest, Path]:
@@ -52,16 +54,28 @@ def resolve(order: BuildOrder) -> tuple[BuildRequest, Path]:
         jetpack=jetpack,
         precision=order.precision,
         recipe=order.recipe,
-        data=open_data(data) if data else None,
-        held_out=open_data(order.held_out) if order.held_out else None,
+        data=open_data(data, model) if data else None,
+        held_out=open_data(order.held_out, model) if order.held_out else None,
         shapes=order.shapes,
+        requantize=order.requantize,
     )
     return request, order.out or (app.bundle_path if app else Path(f"{path.stem}.edge"))
 
 
-def open_data(source: str) -> PictureSet:
-    """Pictures from a folder, tar, npz or video, or from a simulation (sim://...)."""
-    return simulated_pictures(source) if "://" in source else open_pictures(source)
+def open_data(source: str, model: Model) -> Data:
+    """Pictures from a folder, tar, npz or video, or from a simulation (sim://...).
+
+    An npz without pictures (an array X), or with arrays for all inputs of `model`, is taken as
+    tensors.
+    """
+    if "://" in source:
+        return simulated_pictures(source)
+    path = Path(source)
+    if path.suffix.lower() == ".npz" and path.is_file():
+        file = open_arrays(path)
+        if file.holds(model.inputs) or "X" not in file.arrays:
+            return file
+    return open_pictures(source)
 
 
 def _app(text: str) -> App | None:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
+from edgesdk.build.arrays import ArrayFeeds, ArrayFile
+from edgesdk.build.feeds import FeedSource, PictureFeeds
 from edgesdk.bundle import Precision
 from edgesdk.devices import DeviceProfile, JetPack
 from edgesdk.errors import ModelError, UsageError
 from edgesdk.model import Model
+from edgesdk.model.quantized import quantized_operators, strip_quantization
 from edgesdk.pictures import PictureSet
 from edgesdk.preprocess import Preprocess
 from edgesdk.spec import ModelSpec
 from edgesdk.tensors import TensorSpec
 
 GUESS = "no spec was given: pictures go in letterboxed, as RGB, scaled to 0..1"
+
+REQUANTIZED = (
+    "the model was quantized already: its pairs were taken out, but the float model that accuracy "
+    "is measured against keeps the rounding of its weights"
+)
+Data: TypeAlias = PictureSet | ArrayFile
 
 
 @dataclass(frozen=True)
@@ -27,12 +37,14 @@ class BuildRequest:
     precision: Precision = "int8"
     recipe: str = "balanced"
     """Name of a calibration recipe; only INT8 uses it."""
-    data: PictureSet | None = None
-    """Pictures to calibrate with."""
-    held_out: PictureSet | None = None
-    """Pictures to measure the accuracy with; None: the calibration pictures."""
+    data: Data | None = None
+    """To calibrate with: pictures, or arrays named as the model's inputs."""
+    held_out: Data | None = None
+    """To measure the accuracy with; None: the calibration data."""
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Sizes for inputs that lack them."""
+    requantize: bool = False
+    """Take a model that is quantized already: its pairs are taken out first."""
 
     def __post_init__(self) -> None:
         if self.precision == "int8" and self.data is None:
@@ -42,27 +54,64 @@ class BuildRequest:
             )
 
 
+def float_model(request: BuildRequest) -> Model:
+    """The model that was given; where its pairs may be taken out, without them."""
+    if request.requantize:
+        return strip_quantization(request.model)
+    refuse_quantized(request.model)
+    return request.model
+
+
 def refuse_quantized(model: Model) -> None:
     """Raise ModelError for a graph that holds quantized operators already."""
-    found = [n.op_type for n in model.proto.graph.node if "Quantize" in n.op_type]
-    found += [n.op_type for n in model.proto.graph.node if n.op_type.startswith("QLinear")]
+    found = quantized_operators(model)
     if found:
+        counts = ", ".join(f"{count} {kind}" for kind, count in found.items())
         raise ModelError(
-            f"the model is already quantized: it holds {len(found)} operators such as {found[0]}",
-            "give edgesdk the float model: it calibrates and quantizes for the device itself",
+            f"the model is already quantized: it holds {counts}",
+            "give edgesdk the float model: it calibrates and quantizes for the device itself; "
+            "where only this one is left, add --requantize",
         )
+
+
+def has_image_input(model: Model) -> bool:
+    """True when its one input is float32 of shape (N, 3, H, W), all sizes fixed."""
+    inputs = model.inputs
+    if len(inputs) != 1 or inputs[0].dtype != "float32" or not inputs[0].is_static:
+        return False
+    return len(inputs[0].shape) == 4 and inputs[0].shape[1] == 3
 
 
 def image_input(model: Model) -> TensorSpec:
-    """The one input that pictures go into: float32, 1 x 3 x H x W."""
-    inputs = model.inputs
-    if len(inputs) != 1 or inputs[0].dtype != "float32" or inputs[0].shape[:2] != (1, 3):
-        found = ", ".join(map(str, inputs)) or "none"
+    """The one input that pictures go into. Raises ModelError for any other model."""
+    if not has_image_input(model):
+        found = ", ".join(map(str, model.inputs)) or "none"
         raise ModelError(
-            f"the model should have one input float32[1x3xHxW] for a picture, found {found}",
-            "export it with one picture for each run; other inputs are not supported yet",
+            f"pictures go into one input float32[Nx3xHxW], and the model's are {found}",
+            "give --data an .npz with arrays named as the inputs, the first axis counting the "
+            "samples, and no --spec; a model of NxHxWx3 should be exported as Nx3xHxW "
+            "(tf2onnx: --inputs-as-nchw)",
         )
-    return inputs[0]
+    return model.inputs[0]
+
+
+def make_feeds(data: Data, model: Model, spec: ModelSpec | None) -> FeedSource:
+    """What the prepared model is fed with. Raises DataError for arrays that do not fit it."""
+    if isinstance(data, ArrayFile):
+        return ArrayFeeds(data, model.inputs)
+    image_input(model)
+    spec = fitting_spec(spec, model)
+    return PictureFeeds(data, spec.preprocess, model.inputs)
+
+
+def chosen_spec(request: BuildRequest, model: Model) -> ModelSpec | None:
+    """What is known of the model's pictures; None where none go in."""
+    data = (request.data, request.held_out)
+    if any(isinstance(d, PictureSet) for d in data) or request.spec or has_image_input(model):
+        if request.spec is None and any(isinstance(d, ArrayFile) for d in data):
+            return None
+        return fitting_spec(request.spec, model)
+    return None
 
 
 def complete_shapes(request: BuildRequest) -> dict[str, tuple[int, ...]]:
@@ -76,8 +125,9 @@ def complete_shapes(request: BuildRequest) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def fitting_spec(spec: ModelSpec | None, image: TensorSpec) -> ModelSpec:
-    """The spec, checked against the model's input; without one, the usual guess."""
+def fitting_spec(spec: ModelSpec | None, model: Model) -> ModelSpec:
+    """The spec, checked against the model's picture input; without one, the usual guess."""
+    image = image_input(model)
     height, width = (int(size) for size in image.shape[2:])
     if spec is None:
         return ModelSpec(Preprocess(width, height, "letterbox", "rgb", scale=1 / 255))

@@ -27,6 +27,7 @@ from edgesdk.errors import UsageError
 @click.option("--recipe", default="balanced", help="Calibration recipe; default balanced.")
 @click.option("--jetpack", default="", help="Of the device; default: see edgesdk devices NAME.")
 @click.option("--shape", multiple=True, metavar="NAME=1x3xHxW", help="Size of a dynamic input.")
+@click.option("--requantize", is_flag=True, help="Take a quantized model: undo its pairs first.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def command(
@@ -40,6 +41,7 @@ def command(
     recipe: str,
     jetpack: str,
     shape: tuple[str, ...],
+    requantize: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -59,6 +61,7 @@ def command(
         recipe=recipe,
         shapes=dict(map(_shape, shape)),
         out=out,
+        requantize=requantize,
     )
     request, path = resolve(order)
     bundle = build(request, path, silent if quiet else shown)

@@ -13,6 +13,8 @@ import onnx
 from onnx import version_converter
 
 from edgesdk.errors import ModelError
+from edgesdk.model.constants import fold_constants
+from edgesdk.model.lower import lower
 from edgesdk.model.model import Model
 from edgesdk.tensors import TensorSpec
 
@@ -38,7 +40,7 @@ def prepare(model: Model, opset: int, shapes: Shapes) -> Model:
     _name_nodes(proto.graph)
     proto.ir_version = max(IR_VERSION, onnx.helper.OP_SET_ID_VERSION_MAP[("ai.onnx", opset)])
     del proto.graph.value_info[:]
-    return Model.of(_infer(proto), model.name)
+    return Model.of(fold_constants(proto, _infer), model.name)
 
 
 def _fix_shapes(proto: onnx.ModelProto, inputs: tuple[TensorSpec, ...], shapes: Shapes) -> None:
@@ -70,6 +72,8 @@ def _fix_shapes(proto: onnx.ModelProto, inputs: tuple[TensorSpec, ...], shapes: 
 def _convert(proto: onnx.ModelProto, own: int, opset: int) -> onnx.ModelProto:
     if own == opset:
         return proto
+    if own > opset:
+        return lower(proto, opset)
     try:
         converted: onnx.ModelProto = version_converter.convert_version(proto, opset)
     except (RuntimeError, ValueError) as error:

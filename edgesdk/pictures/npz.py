@@ -30,7 +30,7 @@ def open_npz(path: Path) -> PictureSet:
 
     def loaders() -> Iterator[tuple[str, Loader]]:
         with zipfile.ZipFile(path) as archive, archive.open("X.npy") as file:
-            _header(file)
+            read_header(file)
             for index in range(shape[0]):
                 raw = _read(file, shape, path)
                 class_id = None if classes is None else int(classes[index])
@@ -50,7 +50,7 @@ def _read(file: IO[bytes], shape: tuple[int, ...], path: Path) -> NDArray[np.uin
 def _check(path: Path) -> tuple[int, ...]:
     try:
         with zipfile.ZipFile(path) as archive, archive.open("X.npy") as file:
-            shape, fortran, dtype = _header(file)
+            shape, fortran, dtype = read_header(file)
     except DAMAGE as error:
         raise DataError(f"{path}: not an npz with an array X: {error}", HOW) from error
     if fortran and len(shape) > 1:
@@ -83,7 +83,8 @@ def _classes(path: Path, count: int) -> NDArray[np.int64] | None:
     return integers
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
+def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
+    """Shape, whether in Fortran order, and dtype: what stands before an .npy file's values."""
     version = npy.read_magic(file)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, fortran, dtype = read(file)
