@@ -10,6 +10,8 @@ from edgesdk.checkup.finding import Finding, Severity, counted, named
 CLEAR_GAIN, CLEAR_T = 1.05, 3.0
 """Another preprocessing is called better above both. With the right one, none of the four models
 that this was tried on came near: see docs/guides/calibration-doctor.md."""
+LEAST_PICTURES = 8
+"""With fewer, a t of 3 is easily chance."""
 LARGE_GAIN = 1.3
 """A model so much surer with another input is a problem, not a doubt."""
 FAR = 1.0
@@ -77,6 +79,8 @@ def _trials(calibration: Calibration) -> Iterator[Finding]:
 
 
 def _is_better(trial: PreprocessTrial) -> bool:
+    if trial.pictures < LEAST_PICTURES:
+        return False
     return (trial.gain or 0) >= CLEAR_GAIN and (trial.t or 0) >= CLEAR_T
 
 

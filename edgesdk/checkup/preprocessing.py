@@ -16,13 +16,13 @@ from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array, Runner
 from edgesdk.vision.decoders import Decoder
 
-MOST = 32
-"""Pictures that are used; colours swapped cost a good detector 10 to 25 % of its score, which
-fewer do not tell from chance."""
-SCREEN = 8
-"""Pictures after which a variation that is far behind is not tried further."""
+SCREEN, USUAL, MOST = 8, 32, 64
+"""Pictures after which is decided whether a variation is tried on more. Colours swapped cost a good
+model 10 to 25 % of its score, which a few pictures do not tell from chance."""
 BEHIND = 0.75
-"""Share of the spec's own score below which it is."""
+"""A variation below this share of the spec's own score is tried no further than SCREEN."""
+UNDECIDED_T = 1.0, 3.0
+"""Only between these is it tried beyond USUAL."""
 LARGEST_GAIN = 1000.0
 LARGEST_T = 99.0
 
@@ -40,27 +40,51 @@ def compare_preprocessing(
 ) -> PreprocessCheck:
     """Run the float model on `images` prepared in several ways, and say which it takes best.
 
-    `images` are BGR uint8 of shape (H, W, 3), the first MOST of them are used: 8 runs for each
-    variation, 32 for those that keep up, twice for a detector. A detector's `decoder` should have a
+    `images` are BGR uint8 of shape (H, W, 3); the first MOST are used at most, for most variations
+    8 or 32 of them, each run twice for a detector. A detector's `decoder` should have a
     score_threshold of .01. With `norm` (see `first_norm`) the runner has to give its tensor too.
     """
-    bench = _Bench(runner, input_name, judge_of(decoder) if decoder else None, norm)
     note = "" if decoder else NO_DECODER
     if not images or (decoder is None and norm is None):
         return PreprocessCheck("", (), note or "there were no pictures")
-    images, ways = images[:MOST], list(variations(preprocess))
-    short = [bench.run(way, images[:SCREEN]) for way in ways]
-    long = list(short)
-    if len(images) > SCREEN:
-        long = [
-            bench.run(way, images) if _keeps_up(result, short[0]) else result
-            for way, result in zip(ways, short, strict=True)
-        ]
-    trials = (
-        _trial(way, result, long[0] if result.count == long[0].count else short[0])
-        for way, result in zip(ways, long, strict=True)
-    )
-    return PreprocessCheck(bench.judge.measure if bench.judge else "", tuple(trials), note)
+    judge = judge_of(decoder) if decoder else None
+    bench = _Bench(runner, input_name, judge, norm, images)
+    given, *others = variations(preprocess)
+    own: dict[int, _Result] = {}
+    trials = [_tried(bench, way, given, own) for way in others]
+    first = own[max(own)]
+    trials.insert(0, _trial(given, first, first))
+    return PreprocessCheck(judge.measure if judge else "", tuple(trials), note)
+
+
+def _tried(
+    bench: _Bench, way: Variation, given: Variation, own: dict[int, _Result]
+) -> PreprocessTrial:
+    """On as many pictures as it takes; `own` keeps the results of `given` by number of pictures."""
+    trial = _trial(way, *_pair(bench, way, given, own, SCREEN))
+    for size in (USUAL, MOST):
+        if len(bench.images) > trial.pictures and _undecided(trial):
+            trial = _trial(way, *_pair(bench, way, given, own, size))
+    return trial
+
+
+def _pair(
+    bench: _Bench, way: Variation, given: Variation, own: dict[int, _Result], size: int
+) -> tuple[_Result, _Result]:
+    """Results of a variation and of the spec's own way on the same first `size` pictures."""
+    count = min(size, len(bench.images))
+    if count not in own:
+        own[count] = bench.run(given, count)
+    return bench.run(way, count), own[count]
+
+
+def _undecided(trial: PreprocessTrial) -> bool:
+    """Whether more pictures could tell more."""
+    if trial.gain is None or trial.t is None:
+        return False
+    if trial.pictures <= SCREEN:
+        return trial.gain >= BEHIND
+    return UNDECIDED_T[0] <= trial.t < UNDECIDED_T[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +100,10 @@ class _Bench:
     input_name: str
     judge: Judge | None
     norm: FirstNorm | None
+    images: Sequence[Image]
 
-    def run(self, variation: Variation, images: Sequence[Image]) -> _Result:
+    def run(self, variation: Variation, count: int) -> _Result:
+        images = self.images[:count]
         observer = NormObserver(self.norm) if self.norm else None
 
         def answer(image: Image) -> tuple[Mapping[str, Array], Placement]:
@@ -94,12 +120,6 @@ class _Bench:
                 answer(image)
             scores = None
         return _Result(len(images), scores, observer.deviation if observer else None)
-
-
-def _keeps_up(result: _Result, own: _Result) -> bool:
-    if result.scores is None or own.scores is None:
-        return result is own
-    return bool(result.scores.mean() >= BEHIND * own.scores.mean())
 
 
 def _trial(variation: Variation, result: _Result, own: _Result) -> PreprocessTrial:
