@@ -4,8 +4,10 @@
 `examine` reads it back, from the manifest alone.
 """
 
+from edgesdk.checkup.certainty import judging_decoder
 from edgesdk.checkup.examine import Checkup, examine
 from edgesdk.checkup.finding import Finding, Severity
+from edgesdk.checkup.first_layer import first_norm
 from edgesdk.checkup.gather import input_channels, range_evidence
 from edgesdk.checkup.preprocessing import compare_preprocessing
 from edgesdk.checkup.stale import stale_findings
@@ -20,7 +22,9 @@ __all__ = [
     "compare_preprocessing",
     "dominant_pictures",
     "examine",
+    "first_norm",
     "input_channels",
+    "judging_decoder",
     "range_evidence",
     "stale_findings",
     "thumbnails",

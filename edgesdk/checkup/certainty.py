@@ -9,15 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesdk.detections import Detections
 from edgesdk.geometry import Placement, iou
+from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array
-from edgesdk.vision.decoders import ClassDecoder, Decoder, DetectionDecoder
+from edgesdk.vision.decoders import (
+    ClassDecoder,
+    Decoder,
+    DetectionDecoder,
+    make_decoder,
+    with_known,
+)
 
 Reals: TypeAlias = NDArray[np.float64]
 Image: TypeAlias = NDArray[np.uint8]
@@ -28,6 +35,10 @@ BEST_BOXES = 10
 """Boxes of a picture that count, those with the highest scores."""
 SAME_BOX_IOU = 0.5
 TINY = 1e-12
+
+
+JUDGING = {"score_threshold": 0.05, "max_detections": 50}
+"""Settings of a detector's decoder: faint boxes count too, but not all of the noise."""
 
 
 class Judge(Protocol):
@@ -43,11 +54,21 @@ class Judge(Protocol):
         ...
 
 
-def judge_of(decoder: Decoder) -> Judge:
-    """The judge for a decoder's task.
+def judging_decoder(table: Mapping[str, Any], preprocess: Preprocess) -> Decoder | None:
+    """The decoder of a spec, set to judge with; None for a spec without one.
 
-    A detector's decoder should let faint boxes through (score_threshold .01).
+    Raises UnknownName or ConfigError for a decoder that does not exist or has wrong settings.
     """
+    if not table:
+        return None
+    decoder = make_decoder(table, "the spec", preprocess)
+    if decoder.task == "detect":
+        decoder = make_decoder(with_known(table, JUDGING), "the spec", preprocess)
+    return decoder
+
+
+def judge_of(decoder: Decoder) -> Judge:
+    """The judge for a decoder's task."""
     return ClassJudge(decoder) if decoder.task == "classify" else MirrorJudge(decoder)
 
 
@@ -74,19 +95,27 @@ class ClassJudge:
 
 @dataclass(frozen=True)
 class MirrorJudge:
-    """Sum of the best scores of boxes that are found again, mirrored, in the mirrored picture."""
+    """Sum of the best scores of boxes that are found again, mirrored, in the mirrored picture.
+
+    Boxes that are found again in another picture just as well do not count: a model that finds the
+    whole frame everywhere is sure of nothing.
+    """
 
     decoder: DetectionDecoder
     measure: str = "scores of the best 10 boxes that are found in the mirrored picture too"
 
     def scores(self, answer: Answer, images: Sequence[Image]) -> Reals:
         """See the class."""
-        return np.array([self._score(answer, image) for image in images], np.float64)
-
-    def _score(self, answer: Answer, image: Image) -> float:
-        found = self.decoder.decode(*answer(image))
-        again = self.decoder.decode(*answer(np.ascontiguousarray(image[:, ::-1])))
-        return confirmed(found, _mirrored(again, image.shape[1]))
+        found, again = [], []
+        for image in images:
+            turned = np.ascontiguousarray(image[:, ::-1])
+            found.append(_relative(self.decoder.decode(*answer(image)), image))
+            again.append(_relative(self.decoder.decode(*answer(turned)), image))
+        same = [confirmed(one, mirrored(two)) for one, two in zip(found, again, strict=True)]
+        others = [*found[1:], *found[:1]] if len(found) > 1 else [Detections.empty()]
+        chance = [confirmed(one, mirrored(two)) for one, two in zip(found, others, strict=True)]
+        scores: Reals = np.maximum(np.array(same, np.float64) - np.array(chance, np.float64), 0)
+        return scores
 
 
 def confirmed(found: Detections, again: Detections) -> float:
@@ -100,6 +129,14 @@ def confirmed(found: Detections, again: Detections) -> float:
     return float(np.minimum(scores, best.score).sum() / BEST_BOXES)
 
 
-def _mirrored(boxes: Detections, width_px: int) -> Detections:
+def mirrored(boxes: Detections) -> Detections:
+    """Left and right exchanged, of boxes in shares of the picture's size."""
     left, top, right, bottom = boxes.xyxy.T
-    return replace(boxes, xyxy=np.stack([width_px - right, top, width_px - left, bottom], axis=1))
+    return replace(boxes, xyxy=np.stack([1 - right, top, 1 - left, bottom], axis=1))
+
+
+def _relative(boxes: Detections, image: Image) -> Detections:
+    """In shares of the picture's size."""
+    height, width = image.shape[:2]
+    size = np.array([width, height, width, height], np.float32)
+    return replace(boxes, xyxy=boxes.xyxy / size)

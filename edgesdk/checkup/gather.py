@@ -14,27 +14,56 @@ from edgesdk.bundle import InputChannel, RangeEvidence
 Reals = NDArray[np.floating]
 
 
+class PeakLike(Protocol):
+    """The largest magnitude of a tensor in one picture."""
+
+    @property
+    def value(self) -> float:
+        """The magnitude."""
+        ...
+
+    @property
+    def picture(self) -> str:
+        """The picture's name."""
+        ...
+
+
 class PeaksLike(Protocol):
     """What is known of the largest magnitudes of single pictures."""
 
     @property
-    def leading(self) -> Sequence[tuple[str, float]]:
-        """(picture, its largest magnitude) of the largest two, descending."""
+    def highest(self) -> Sequence[PeakLike]:
+        """The two largest, descending."""
         ...
 
     @property
-    def folds(self) -> Sequence[float] | Reals:
-        """Largest magnitude in each of some folds that the pictures' names fall into at random."""
+    def folds(self) -> Sequence[float]:
+        """The largest of each of some parts that the pictures fall into by their names."""
         ...
 
 
 class MomentsLike(Protocol):
-    """Statistics of an input by channel, each of shape (channels,)."""
+    """Statistics of an input by channel."""
 
-    low: Reals
-    high: Reals
-    mean: Reals
-    std: Reals
+    @property
+    def lowest(self) -> Sequence[float]:
+        """By channel."""
+        ...
+
+    @property
+    def highest(self) -> Sequence[float]:
+        """By channel."""
+        ...
+
+    @property
+    def mean(self) -> Sequence[float]:
+        """By channel."""
+        ...
+
+    @property
+    def std(self) -> Sequence[float]:
+        """By channel."""
+        ...
 
 
 def range_evidence(
@@ -62,15 +91,14 @@ def range_evidence(
 
 
 def _dominance(peaks: PeaksLike | None) -> tuple[str, float | None]:
-    leading = peaks.leading if peaks else ()
-    if not leading:
+    highest = peaks.highest if peaks else ()
+    if not highest:
         return "", None
-    name, largest = leading[0]
-    second = leading[1][1] if len(leading) > 1 else 0.0
-    return name, float(largest / second) if second > 0 else None
+    second = highest[1].value if len(highest) > 1 else 0.0
+    return highest[0].picture, float(highest[0].value / second) if second > 0 else None
 
 
-def half_share(folds: Sequence[float] | Reals) -> float | None:
+def half_share(folds: Sequence[float]) -> float | None:
     """Expected maximum over half of the folds, as a share of the maximum over all.
 
     Exact over every choice of half the folds: the k-th largest (from 0) is the maximum of
@@ -88,5 +116,5 @@ def half_share(folds: Sequence[float] | Reals) -> float | None:
 
 def input_channels(moments: MomentsLike) -> tuple[InputChannel, ...]:
     """Evidence of one input, channel by channel."""
-    rows = zip(moments.low, moments.high, moments.mean, moments.std, strict=True)
+    rows = zip(moments.lowest, moments.highest, moments.mean, moments.std, strict=True)
     return tuple(InputChannel(*map(float, row)) for row in rows)

@@ -24,7 +24,7 @@ ALIKE_LEVELS = 6.0
 """Grey levels of 255 by which two pictures differ. Frames of a fixed camera: 1 to 5; COCO: 80."""
 MANY_SKIPPED = 0.1
 
-MEASURE = "It was measured without labels, so look at it before you change anything."
+MEASURE = "It was measured without labels: look at it before you change anything"
 
 
 def input_findings(calibration: Calibration) -> Iterator[Finding]:

@@ -41,8 +41,8 @@ def compare_preprocessing(
     """Run the float model on `images` prepared in several ways, and say which it takes best.
 
     `images` are BGR uint8 of shape (H, W, 3); the first MOST are used at most, for most variations
-    8 or 32 of them, each run twice for a detector. A detector's `decoder` should have a
-    score_threshold of .01. With `norm` (see `first_norm`) the runner has to give its tensor too.
+    8 or 32 of them, each run twice for a detector. Take the `decoder`
+    from `judging_decoder`. With `norm` (see `first_norm`) the runner has to give its tensor too.
     """
     note = "" if decoder else NO_DECODER
     if not images or (decoder is None and norm is None):

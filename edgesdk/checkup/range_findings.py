@@ -35,7 +35,8 @@ def _saturated(ranges: Mapping[str, Range]) -> Iterator[Finding]:
             "saturation",
             "warning",
             f"{counted(len(much), 'tensor')} of {len(ranges)} lose more than "
-            f"{MUCH_SATURATED:.0%} of their values beyond amax, {worst[0]} {much[worst[0]]:.1%}",
+            f"{MUCH_SATURATED:.0%} of their values beyond amax; most in {worst[0]}: "
+            f"{much[worst[0]]:.1%}",
             "Large values are cut off, and large values often carry the answer.",
             "try another observer (see Recipes), or leave the layers that read them in float",
             tuple(worst),
@@ -89,7 +90,7 @@ def _dead(ranges: Mapping[str, Range]) -> Iterator[Finding]:
             "dead-channels",
             "warning" if many else "info",
             f"{counted(total, 'channel')} in {counted(len(dead), 'tensor')} were zero on every "
-            f"picture, of {worst[0]} {first.dead} of {first.channels}",
+            f"picture; most in {worst[0]}: {first.dead} of {first.channels}",
             "A trained net often has some. Many in one tensor: its input is not what it was "
             "trained on, or the pictures show only a part of what it knows.",
             "nothing for a few; for many, check preprocessing and pictures first",
