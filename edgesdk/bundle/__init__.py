@@ -1,6 +1,15 @@
 """The bundle: everything between a desk and a board in one checked folder."""
 
 from edgesdk.bundle.bundle import Bundle, check_place, open_bundle, write_bundle
+from edgesdk.bundle.evidence import (
+    InputChannel,
+    PreprocessCheck,
+    PreprocessTrial,
+    RangeEvidence,
+    Recovery,
+    RecoveryStep,
+    Variety,
+)
 from edgesdk.bundle.manifest import (
     Accuracy,
     Calibration,
@@ -18,14 +27,21 @@ __all__ = [
     "Accuracy",
     "Bundle",
     "Calibration",
+    "InputChannel",
     "LayerPrecision",
     "Manifest",
     "Origin",
     "OutputAccuracy",
     "Precision",
+    "PreprocessCheck",
+    "PreprocessTrial",
     "Range",
+    "RangeEvidence",
+    "Recovery",
+    "RecoveryStep",
     "Target",
     "TaskMetric",
+    "Variety",
     "check_place",
     "open_bundle",
     "write_bundle",

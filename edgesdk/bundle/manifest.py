@@ -5,6 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from edgesdk.bundle.evidence import (
+    InputChannel,
+    PreprocessCheck,
+    RangeEvidence,
+    Recovery,
+    Variety,
+)
 from edgesdk.spec import ModelSpec
 
 FORMAT = 1
@@ -47,6 +54,8 @@ class LayerPrecision:
     """Signal to noise of its output when this layer alone runs in INT8; None: not measured."""
     reason: str = ""
     """Why it is not INT8."""
+    accumulated_db: float | None = None
+    """Signal to noise of its output with all before it in INT8 too; None: not measured."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,8 @@ class Range:
     """The largest magnitude seen in calibration."""
     saturated: float
     """Share of the values beyond amax, 0..1."""
+    evidence: RangeEvidence | None = None
+    """How it came about; None in a bundle of an older build."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,15 @@ class Calibration:
     """By tensor name."""
     balanced: dict[str, str] = field(default_factory=dict)
     """Tensor whose channels were brought to like magnitudes -> node that carries the factors."""
+    inputs: dict[str, tuple[InputChannel, ...]] = field(default_factory=dict)
+    """By input: its channels after preprocessing."""
+    variety: Variety | None = None
+    preprocessing: PreprocessCheck | None = None
+    """What the float model says to the preprocessing; None: it was not asked."""
+    thumbnails: dict[str, str] = field(default_factory=dict)
+    """Picture -> small JPEG in base64, of at most a few pictures that set ranges by themselves."""
+    fingerprint: str = ""
+    """SHA-256 over model, preprocessing, pictures and recipe: what calibration is cached under."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +151,8 @@ class Manifest:
     """What all operators that do not stand in `layers` compute in."""
     calibration: Calibration | None = None
     accuracy: Accuracy | None = None
+    recovery: Recovery | None = None
+    """The way to the accuracy target, where one was given."""
     warnings: tuple[str, ...] = ()
     """What a user of the bundle should know, in sentences."""
     format: int = FORMAT
