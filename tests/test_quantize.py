@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+from edgesdk.quantize.probe import layer_sqnr_db, probe_model
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
@@ -20,7 +21,6 @@ from edgesdk.model.edit import with_outputs
 from edgesdk.model.prepare import prepare
 from edgesdk.quantize.fp16 import write_fp16
 from edgesdk.quantize.layers import Layer, find_layers
-from edgesdk.quantize.probe import layer_sqnr_db, probe_model
 from edgesdk.quantize.qdq import round_weight, weight_scales, write_qdq
 from edgesdk.quantize.select import keep_in_float
 from tests.onnx_graphs import make_model, small_detector

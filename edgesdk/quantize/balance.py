@@ -19,7 +19,7 @@ from onnx import helper, numpy_helper
 
 from edgesdk.calibration.histogram import ChannelHistogram, Ints
 from edgesdk.model import Model
-from edgesdk.model.edit import fresh, initializers, names_in, value_shapes
+from edgesdk.model.edit import fresh, names_in, value_shapes
 from edgesdk.quantize.fold import fold_into_producer
 from edgesdk.quantize.layers import Layer
 from edgesdk.tensors import Floats
@@ -85,9 +85,7 @@ def balance(model: Model, layers: Sequence[Layer], shifts: Mapping[str, Ints]) -
     )
 
 
-def _shifts(
-    largest: Reals, weights: Sequence[Reals], exponent: float, depthwise: bool
-) -> Ints:
+def _shifts(largest: Reals, weights: Sequence[Reals], exponent: float, depthwise: bool) -> Ints:
     """Powers of two that leave the largest channel where it is.
 
     The factor is w^(1 - exponent) / x^exponent; a depthwise convolution has a scale for each
