@@ -9,15 +9,21 @@ from math import isfinite
 
 from edgesdk._progress import Progress
 from edgesdk.accuracy import OutputError
-from edgesdk.backends import Backend, opened
+from edgesdk.backends import Backend, Session, load_backend, opened
 from edgesdk.build.feeds import Feeds
 from edgesdk.bundle import Calibration, LayerPrecision, Precision, Range
-from edgesdk.calibration import CalibrationTable, Recipe, collect
-from edgesdk.calibration.histogram import ChannelHistogram, Ints
-from edgesdk.calibration.table import make_table
+from edgesdk.calibration import (
+    CalibrationTable,
+    Recipe,
+    TensorStatistics,
+    collect,
+    find_observer,
+    make_table,
+)
+from edgesdk.calibration.histogram import Ints
 from edgesdk.errors import ModelError
 from edgesdk.model import Model
-from edgesdk.model.edit import refuse_control_flow, with_outputs
+from edgesdk.model.edit import refuse_control_flow
 from edgesdk.pictures import PictureSet
 from edgesdk.preprocess import Preprocess
 from edgesdk.quantize.balance import Balanced, balance, choose_shifts
@@ -36,7 +42,7 @@ class Quantized:
     calibration: Calibration
 
 
-Seen = Mapping[str, ChannelHistogram]
+Seen = Mapping[str, TensorStatistics]
 
 EXACT_DB = 100.0
 """float32 keeps 24 bits, 144 dB; sums in another order cost some of it."""
@@ -106,18 +112,24 @@ class Quantizer:
         self, layers: tuple[Layer, ...], feeds: Feeds, total: int | None
     ) -> tuple[Seen, int]:
         watch = {layer.activation: layer.input_axis for layer in layers}
-        with opened(self.backend, with_outputs(self.model, watch)) as session:
-            tracked = self.progress(feeds, "calibrate", total)
-            seen, count = collect(session, watch, tracked)
+        # Ranges need no exactness but speed; scoring is what stays with the exact backend.
+        quick = load_backend("onnxruntime", threads=1)
+
+        def open_session(model: Model) -> Session:
+            return quick.open(quick.compile(model))
+
+        tracked = self.progress(feeds, "calibrate", total)
+        found = collect(self.model, watch, tracked, open_session, pictures=total)
         feeds.check()
-        return seen, count
+        return found.tensors, found.pictures
 
     def _balanced(self, layers: tuple[Layer, ...], seen: Seen, feeds: Feeds) -> Draft:
         """The float model with balanced channels, where the layers' outputs gain enough by it."""
         plain = Draft(Balanced(self.model, layers, {}), {})
         if self.recipe.min_balance_gain_db is None:
             return plain
-        shifts = choose_shifts(self.model, layers, seen)
+        histograms = {name: found.histogram for name, found in seen.items()}
+        shifts = choose_shifts(self.model, layers, histograms)
         every = Draft(balance(self.model, layers, shifts), shifts)
         before, after = (
             self._probe(draft, self._table(draft, layers, seen, 0), feeds)
@@ -159,7 +171,8 @@ class Quantizer:
             new.activation: seen[old.activation].whole(draft.shifts.get(old.activation))
             for new, old in names
         }
-        return make_table(counted, self.recipe.observer, count)
+        observer = find_observer(self.recipe.observer, self.recipe.percentile)
+        return make_table(counted, observer, count)
 
     def _probe(self, draft: Draft, table: CalibrationTable, feeds: Feeds) -> dict[str, float]:
         """INT8 noise of each layer's output by itself, in dB."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgesdk import _config
 from edgesdk._resources import data_folders
-from edgesdk.calibration.observers import ObserverName
+from edgesdk.calibration.observers import PERCENTILE, ObserverName
 from edgesdk.errors import UnknownName
 
 
@@ -18,7 +18,9 @@ class Recipe:
     title: str
     """One line for people."""
     observer: ObserverName
-    """minmax never saturates; mse weighs rounding against saturation."""
+    """minmax never saturates; mse weighs rounding against saturation; entropy is TensorRT's."""
+    percentile: float = PERCENTILE
+    """For the observer percentile: the share of the values, 0..100, that does not saturate."""
     max_pictures: int = 1000
     """Of a larger set, so many evenly spread pictures are taken."""
     operators: tuple[str, ...] = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -39,6 +41,8 @@ class Recipe:
             raise ValueError(f"operators that have no INT8 form here: {', '.join(unknown)}")
         if self.max_pictures < 1 or self.probe_pictures < 1:
             raise ValueError("max_pictures and probe_pictures should be 1 or more")
+        if not 0 < self.percentile <= 100:
+            raise ValueError(f"percentile should be in 0..100, found {self.percentile}")
         if not 0 <= self.max_float_share <= 1:
             raise ValueError(f"max_float_share should be 0..1, found {self.max_float_share}")
 
