@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from edgesdk.backends import load_backend
-from edgesdk.calibration import collect
+from edgesdk.calibration import collect, find_observer, make_table
 from edgesdk.calibration.histogram import ChannelHistogram
-from edgesdk.calibration.table import make_table
 from edgesdk.model import Model
 from edgesdk.model.edit import with_outputs
 from edgesdk.model.prepare import prepare
@@ -33,8 +32,8 @@ def run(model: Model, x: np.ndarray) -> dict[str, np.ndarray]:
 def seen(model: Model, layers: tuple[Layer, ...], x: np.ndarray) -> dict[str, ChannelHistogram]:
     watch = {layer.activation: layer.input_axis for layer in layers}
     backend = load_backend("onnxruntime", exact=True)
-    session = backend.open(backend.compile(with_outputs(model, watch)))
-    return collect(session, watch, [("x", {"x": x})])[0]
+    found = collect(model, watch, [("x", {"x": x})], lambda m: backend.open(backend.compile(m)))
+    return {name: tensor.histogram for name, tensor in found.tensors.items()}
 
 
 def normal(*shape: int) -> np.ndarray:
@@ -79,7 +78,7 @@ def test_balancing_rescues_the_layer_whose_channels_differ() -> None:
         """Of each channel of the depthwise layer, when only that layer is INT8."""
         counted = {n: h.whole() for n, h in seen(float_model, layers, x).items()}
         only = [layer for layer in layers if layer.node == "depthwise"]
-        int8 = write_qdq(float_model, make_table(counted, "mse", 1), only)
+        int8 = write_qdq(float_model, make_table(counted, find_observer("mse"), 1), only)
         found = run(with_outputs(int8, ["c2"]), x)["c2"]
         scale = exact.std(axis=(0, 2, 3)) / run(with_outputs(float_model, ["c2"]), x)["c2"].std(
             axis=(0, 2, 3)

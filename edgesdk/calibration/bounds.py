@@ -38,46 +38,22 @@ FIXED: Mapping[str, Interval] = {
 }
 """Ranges of the operators themselves (of Swish and HardSwish with their default parameters)."""
 
+# fmt: off
 PASSING = frozenset(
-    [
-        "MaxPool",
-        "GlobalMaxPool",
-        "GlobalAveragePool",
-        "ReduceMax",
-        "ReduceMean",
-        "ReduceMin",
-        "Reshape",
-        "Flatten",
-        "Transpose",
-        "Squeeze",
-        "Unsqueeze",
-        "Identity",
-        "Dropout",
-        "Slice",
-        "Split",
-        "Gather",
-        "DepthToSpace",
-        "SpaceToDepth",
-        "Expand",
-        "Tile",
-    ]
+    (
+        "MaxPool", "GlobalMaxPool", "GlobalAveragePool", "ReduceMax", "ReduceMean", "ReduceMin",
+        "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Slice",
+        "Split", "Gather", "DepthToSpace", "SpaceToDepth", "Expand", "Tile",
+    )
 )
 """Operators whose outputs lie where their first input lies."""
 COMBINING = frozenset(
-    [
-        "Clip",
-        "Concat",
-        "Max",
-        "Min",
-        "Add",
-        "Sum",
-        "Mul",
-        "AveragePool",
-        "Resize",
-        "Upsample",
+    (
+        "Clip", "Concat", "Max", "Min", "Add", "Sum", "Mul", "AveragePool", "Resize", "Upsample",
         "Pad",
-    ]
+    )
 )
+# fmt: on
 """Operators whose outputs' interval follows from those of their inputs."""
 
 
@@ -166,7 +142,7 @@ def _product(a: float, b: float) -> float:
 
 def _is_hard_swish(gate: onnx.NodeProto) -> bool:
     values = {a.name: a.f for a in gate.attribute}
-    return abs(values.get("alpha", 0.2) - 1 / 6) < 1e-4 and values.get("beta", 0.5) == 0.5
+    return bool(abs(values.get("alpha", 0.2) - 1 / 6) < 1e-4 and values.get("beta", 0.5) == 0.5)
 
 
 def _attribute(node: onnx.NodeProto, name: str, default: bytes = b"") -> bytes:

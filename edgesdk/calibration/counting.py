@@ -137,11 +137,12 @@ class _Batch:
         """Over these axes of the exact extremes; over the last one of the sample where these are
         not known, or the graph bounds the tensor from below."""
         high = self.exact["high"].max(axis=axes) if "high" in self.exact else sample.max(axis=1)
+        magnitudes: Floats = high
         if "low" in self.exact:
-            return np.abs(np.maximum(high, -self.exact["low"].min(axis=axes)))
-        if self.point.bound >= 0:
-            return np.abs(high)
-        return np.abs(np.maximum(high, -sample.min(axis=1)))
+            magnitudes = np.maximum(high, -self.exact["low"].min(axis=axes))
+        elif self.point.bound < 0:
+            magnitudes = np.maximum(high, -sample.min(axis=1))
+        return np.abs(magnitudes)
 
 
 def _joined(arrays: list[Array]) -> Array:
