@@ -344,6 +344,7 @@ def test_a_batch_fixed_at_sixteen_takes_pictures_in_groups(work: Path) -> None:
     assert bundle.model().inputs[0].shape == (16, 3, 32, 32)
     calibration = bundle.manifest.calibration
     assert calibration is not None
+    assert calibration.pictures == 6
     assert all(tensor.amax > 0 for tensor in calibration.ranges.values())
 
 

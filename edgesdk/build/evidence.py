@@ -62,7 +62,7 @@ class AccuracyMeter:
                 comparison.add_outputs(name, one.run(feed), two.run(feed))
         return Accuracy(
             feeds.source,
-            comparison.pictures,
+            feeds.samples,
             held_out,
             comparison.outputs(),
             note=NOT_ONE_PICTURE,

@@ -36,6 +36,11 @@ class FeedSource(Protocol):
         """Name -> why it could not be read, of those met so far."""
         ...
 
+    @property
+    def samples(self) -> int:
+        """Pictures or samples in the feeds of the last whole iteration, repeats not counted."""
+        ...
+
     def __iter__(self) -> Iterator[tuple[str, dict[str, Array]]]:
         """(name, {input: tensor}) for each run of the model; tensors are the caller's.
 
@@ -65,6 +70,8 @@ class PictureFeeds:
     preprocess: Preprocess
     inputs: tuple[TensorSpec, ...]
     """The model's: one, float32 of shape (N, 3, H, W)."""
+    samples: int = 0
+    """Readable pictures of the last whole iteration."""
 
     @property
     def source(self) -> str:
@@ -102,6 +109,7 @@ class PictureFeeds:
                 group = []
         if group:
             yield self._feed(group)
+        self.samples = count
         if not varied:
             raise DataError(
                 f"all {count} pictures are one flat colour: ranges found on them mean nothing",

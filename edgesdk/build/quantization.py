@@ -167,7 +167,7 @@ class Quantizer:
             self.recipe_name,
             table.observer,
             pictures.source,
-            table.pictures,
+            pictures.samples,
             dict(pictures.skipped),
             ranges,
             draft.balanced.carriers,
