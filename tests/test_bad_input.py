@@ -345,6 +345,9 @@ def test_a_batch_fixed_at_sixteen_takes_pictures_in_groups(work: Path) -> None:
     calibration = bundle.manifest.calibration
     assert calibration is not None
     assert calibration.pictures == 6
+    assert any("apps feed one at a time" in text for text in bundle.manifest.warnings)
+    done = edgesdk("bench", "net.edge", "--iterations", "3", cwd=work)
+    assert done.returncode == 0, done.stderr
     assert all(tensor.amax > 0 for tensor in calibration.ranges.values())
 
 
