@@ -57,6 +57,10 @@ class Preprocess:
     def __call__(self, image: NDArray[np.uint8]) -> tuple[Floats, Placement]:
         """Prepare one picture, BGR uint8 of shape (H, W, 3). The tensor is new and the caller's."""
         placed, placement = self.place(image)
+        return self.normalize(placed), placement
+
+    def normalize(self, placed: NDArray[np.uint8]) -> Floats:
+        """The tensor of a picture that `place` has resized, new and the caller's."""
         pixels = placed[..., ::-1] if self.color == "rgb" else placed
         factor = np.array(self.scale, np.float32) / np.array(self.std, np.float32)
         shift = np.array(self.mean, np.float32) / np.array(self.std, np.float32)
@@ -64,7 +68,7 @@ class Preprocess:
         np.multiply(pixels.transpose(2, 0, 1), factor[:, None, None], out=tensor[0])
         if shift.any():
             tensor[0] -= shift[:, None, None]
-        return tensor, placement
+        return tensor
 
     def place(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Placement]:
         """Only the resizing: BGR uint8 of shape (height, width, 3), and where the picture lies."""

@@ -17,7 +17,7 @@ PACKAGE = Path(edgesdk.__file__).parent
 LAYERS = [
     {"cli", "__main__"},
     {"demo"},
-    {"apps", "build", "report", "doctor", "bench", "accuracy"},
+    {"apps", "build", "report", "doctor", "bench", "accuracy", "checkup"},
     {"pipeline", "sim"},
     {"vision"},
     {"backends"},

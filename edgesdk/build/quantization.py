@@ -1,139 +1,137 @@
-"""The INT8 steps of a build: calibrate, probe the layers, choose, write Q/DQ."""
+"""The INT8 steps of a build: place, calibrate, fit, and write Q/DQ."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import isfinite
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from onnx import numpy_helper
 
 from edgesdk._progress import Progress
 from edgesdk.accuracy import OutputError
-from edgesdk.backends import Backend, opened
-from edgesdk.build.feeds import FeedSource, Remembering
-from edgesdk.bundle import Calibration, LayerPrecision, Precision, Range
-from edgesdk.calibration import CalibrationTable, Recipe, collect
-from edgesdk.calibration.histogram import ChannelHistogram, Ints
-from edgesdk.calibration.table import make_table
+from edgesdk.backends import Backend, Session, load_backend, opened
+from edgesdk.build.draft import Draft
+from edgesdk.build.feeds import FeedSource
+from edgesdk.calibration import CacheFile, Recipe, Statistics, collect, fingerprint
+from edgesdk.calibration.observers import find_observer
 from edgesdk.errors import ModelError
 from edgesdk.model import Model
-from edgesdk.model.edit import refuse_control_flow, with_outputs
-from edgesdk.quantize.balance import Balanced, balance, choose_shifts
-from edgesdk.quantize.layers import Layer, find_layers
-from edgesdk.quantize.probe import layer_sqnr_db, probe_model
-from edgesdk.quantize.qdq import write_qdq
-from edgesdk.quantize.select import keep_in_float
-
-
-@dataclass(frozen=True)
-class Quantized:
-    """The INT8 graph and how it came about."""
-
-    model: Model
-    layers: tuple[LayerPrecision, ...]
-    calibration: Calibration
-
-
-Seen = Mapping[str, ChannelHistogram]
+from edgesdk.model.edit import initializers, refuse_control_flow, value_shapes
+from edgesdk.quantize.balance import balance, balancing_candidates
+from edgesdk.quantize.fit import Read, TensorFit, fit_tensor
+from edgesdk.quantize.fold import folds
+from edgesdk.quantize.layers import Layer
+from edgesdk.quantize.placement import Placement, Wishes, place
+from edgesdk.quantize.samples import sample
+from edgesdk.tensors import Array
 
 EXACT_DB = 100.0
 """float32 keeps 24 bits, 144 dB; sums in another order cost some of it."""
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A float model on its way to INT8, and how its channels were moved."""
-
-    balanced: Balanced
-    shifts: Mapping[str, Ints]
-    """Original tensor -> power of two of each channel."""
-
-    @property
-    def model(self) -> Model:
-        """The float model with the factors in it."""
-        return self.balanced.model
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """Its layers that can be INT8."""
-        return self.balanced.layers
+WORKERS = 2
+"""Pictures in flight while calibrating."""
 
 
 @dataclass(frozen=True)
 class Quantizer:
-    """Makes a prepared float32 model INT8, with one pass over the pictures."""
+    """Makes a prepared float32 model INT8: one pass over all pictures, some more over a few."""
 
     model: Model
-    recipe_name: str
     recipe: Recipe
     backend: Backend
+    """What scores graphs, operators as written."""
     progress: Progress
+    wishes: Wishes = field(default_factory=Wishes)
 
-    def run(self, pictures: FeedSource) -> Quantized:
-        """Calibrate, probe the layers, choose and write.
+    def draft(self, feeds: FeedSource) -> tuple[Draft, Statistics]:
+        """Everything that INT8 needs, for all layers.
 
-        Raises ModelError for a model without a layer that can be INT8, and DataError for
-        pictures that calibration cannot learn from.
+        Raises ModelError for a model without a layer that can be INT8, and DataError for feeds
+        that calibration cannot learn from.
         """
-        pictures = pictures.thinned(self.recipe.max_pictures)
         refuse_control_flow(self.model)
-        layers = find_layers(self.model, self.recipe.operators)
-        if not layers:
-            operators = ", ".join(self.recipe.operators)
-            raise ModelError(
-                f"the model has none of the operators that run in INT8: {operators}",
-                "build it with --precision fp16",
+        placement = place(self.model, self.recipe.operators, self.recipe.residual, self.wishes)
+        if not placement.layers:
+            raise _nothing_to_quantize(self.recipe, placement)
+        seen = self._calibrate(placement, feeds)
+        few = feeds.thinned(self.recipe.fit_pictures)
+        fits = dict(self._fit(placement, seen, few))
+        return self._drafted(placement, seen, fits, few), seen
+
+    def _calibrate(self, placement: Placement, feeds: FeedSource) -> Statistics:
+        feeds = feeds.thinned(self.recipe.max_pictures)
+        float_runs = load_backend("onnxruntime", threads=1)
+        key = fingerprint(self.model, placement.watch, feeds.count, feeds.digest())
+        return collect(
+            self.model,
+            placement.watch,
+            self.progress(feeds, "calibrate", feeds.count),
+            lambda model: float_runs.open(float_runs.compile(model)),
+            pictures=feeds.count,
+            workers=WORKERS,
+            cache=CacheFile(key),
+            skipped=feeds.skipped,
+        )
+
+    def _fit(
+        self, placement: Placement, seen: Statistics, few: FeedSource
+    ) -> Iterator[tuple[str, TensorFit]]:
+        units: dict[str, list[Layer]] = defaultdict(list)
+        for layer in placement.layers:
+            units[layer.activation].append(layer)
+        weights = initializers(self.model)
+        sampled = sample(
+            self.model, [tuple(u) for u in units.values()], few, few.count or 1, _opened_fast
+        )
+        for unit, samples in self.progress(sampled, "fit", len(units)):
+            tensor = unit[0].activation
+            histogram = seen.tensors[tensor].histogram
+            reads = [
+                Read(layer, numpy_helper.to_array(weights[layer.weight]), one)
+                for layer, one in zip(unit, samples, strict=True)
+            ]
+            candidates = (
+                balancing_candidates(histogram, unit, [read.weight for read in reads])
+                if self.recipe.min_balance_gain_db is not None
+                else ()
             )
-        feeds = Remembering(pictures, self.recipe.probe_pictures)
-        seen, count = self._calibrate(layers, feeds, pictures.count)
-        draft = self._balanced(layers, seen, feeds)
-        table = self._table(draft, layers, seen, count)
-        probed = self.recipe.min_layer_sqnr_db is not None
-        noise = self._probe(draft, table, feeds) if probed else {}
-        in_float = keep_in_float(draft.layers, noise, self.recipe)
-        chosen = [layer for layer in draft.layers if layer not in in_float]
-        return Quantized(
-            write_qdq(draft.model, table, chosen),
-            tuple(_precision(r, r in in_float, noise.get(r.node)) for r in draft.layers),
-            self._evidence(table, pictures, draft),
+            free = folds(self.model.proto.graph, tensor, {layer.node for layer in unit})
+            yield tensor, fit_tensor(reads, histogram, candidates, free, self.recipe)
+
+    def _drafted(
+        self,
+        placement: Placement,
+        seen: Statistics,
+        fits: Mapping[str, TensorFit],
+        few: FeedSource,
+    ) -> Draft:
+        shifts = {t: fit.shifts for t, fit in fits.items() if fit.shifts is not None}
+        balanced = balance(self.model, placement.layers, shifts)
+        if shifts:
+            self._check_unchanged(balanced.model, few)
+        observer = find_observer(self.recipe.observer, self.recipe.percentile)
+        # A branch's range is the observer's; where a layer reads the tensor too, the fitted one.
+        amax = {b.tensor: observer.amax(seen.tensors[b.tensor].whole()) for b in placement.branches}
+        pairs = zip(balanced.layers, placement.layers, strict=True)
+        amax |= {new.activation: fits[old.activation].amax for new, old in pairs}
+        fitted = {node: fit for one in fits.values() for node, fit in one.layers.items()}
+        return Draft(
+            model=balanced.model,
+            layers=balanced.layers,
+            branches=placement.branches,
+            left=placement.left,
+            amax=amax,
+            fits=fitted,
+            carriers=balanced.carriers,
+            shifts=shifts,
         )
 
-    def _calibrate(
-        self, layers: tuple[Layer, ...], feeds: Remembering, total: int | None
-    ) -> tuple[Seen, int]:
-        watch = {layer.activation: layer.input_axis for layer in layers}
-        with opened(self.backend, with_outputs(self.model, watch)) as session:
-            tracked = self.progress(feeds, "calibrate", total)
-            seen, count = collect(session, watch, tracked)
-        return seen, count
-
-    def _balanced(self, layers: tuple[Layer, ...], seen: Seen, feeds: Remembering) -> Draft:
-        """The float model with balanced channels, where the layers' outputs gain enough by it."""
-        plain = Draft(Balanced(self.model, layers, {}), {})
-        if self.recipe.min_balance_gain_db is None:
-            return plain
-        shifts = choose_shifts(self.model, layers, seen)
-        every = Draft(balance(self.model, layers, shifts), shifts)
-        before, after = (
-            self._probe(draft, self._table(draft, layers, seen, 0), feeds)
-            for draft in (plain, every)
-        )
-        gains = {n: after[n] - before[n] for n in before}
-        worth = {
-            tensor: powers
-            for tensor, powers in shifts.items()
-            if _mean([gains[r.node] for r in layers if r.activation == tensor])
-            >= self.recipe.min_balance_gain_db
-        }
-        balanced = Draft(balance(self.model, layers, worth), worth)
-        self._check_unchanged(balanced.model, feeds)
-        return balanced
-
-    def _check_unchanged(self, balanced: Model, feeds: Remembering) -> None:
+    def _check_unchanged(self, balanced: Model, few: FeedSource) -> None:
         """Powers of two are exact, so that anything else than rounding noise is a defect."""
         errors: dict[str, OutputError] = defaultdict(OutputError)
         with opened(self.backend, self.model) as one, opened(self.backend, balanced) as two:
-            for feed in feeds.kept[:2]:
+            for _, (_, feed) in zip(range(2), few, strict=False):
                 answers = two.run(feed)
                 for name, expected in one.run(feed).items():
                     errors[name].add(expected, answers[name])
@@ -145,43 +143,21 @@ class Quantizer:
                     "this is a defect of edgesdk: report it, and build with --recipe fast",
                 )
 
-    def _table(
-        self, draft: Draft, layers: tuple[Layer, ...], seen: Seen, count: int
-    ) -> CalibrationTable:
-        """Ranges of the draft's tensors; the factors only move what was counted before."""
-        names = zip(draft.layers, layers, strict=True)
-        counted = {
-            new.activation: seen[old.activation].whole(draft.shifts.get(old.activation))
-            for new, old in names
-        }
-        return make_table(counted, self.recipe.observer, count)
 
-    def _probe(self, draft: Draft, table: CalibrationTable, feeds: Remembering) -> dict[str, float]:
-        """INT8 noise of each layer's output by itself, in dB."""
-        with opened(self.backend, probe_model(draft.model, table, draft.layers)) as session:
-            return layer_sqnr_db(session, draft.model, draft.layers, feeds.kept)
+def _opened_fast(model: Model) -> AbstractContextManager[Session]:
+    return opened(load_backend("onnxruntime"), model)
 
-    def _evidence(self, table: CalibrationTable, pictures: FeedSource, draft: Draft) -> Calibration:
-        ranges = {n: Range(r.amax, r.largest, r.saturated) for n, r in table.ranges.items()}
-        return Calibration(
-            self.recipe_name,
-            table.observer,
-            pictures.source,
-            pictures.samples,
-            dict(pictures.skipped),
-            ranges,
-            draft.balanced.carriers,
+
+def _nothing_to_quantize(recipe: Recipe, placement: Placement) -> ModelError:
+    if placement.left:
+        node, why = next(iter(placement.left.items()))
+        return ModelError(
+            f"none of the model's {len(placement.left)} operators that could run in INT8 is left: "
+            f"{node}: {why}",
+            "take back --keep-float, or build it with --precision fp16",
         )
-
-
-def _mean(gains: Sequence[float]) -> float:
-    """Mean gain; layers without noise before or after (infinite figures) do not count."""
-    finite = [gain for gain in gains if isfinite(gain)]
-    return sum(finite) / len(finite) if finite else 0.0
-
-
-def _precision(layer: Layer, in_float: bool, sqnr_db: float | None) -> LayerPrecision:
-    finite = sqnr_db if sqnr_db is not None and abs(sqnr_db) != float("inf") else None
-    precision: Precision = "fp32" if in_float else "int8"
-    reason = f"in INT8 its output keeps {finite:.1f} dB of signal to noise" if in_float else ""
-    return LayerPrecision(layer.node, layer.operator, precision, layer.macs, finite, reason)
+    operators = ", ".join(recipe.operators)
+    return ModelError(
+        f"the model has none of the operators that run in INT8: {operators}",
+        "build it with --precision fp16",
+    )

@@ -1,6 +1,15 @@
 """The bundle: everything between a desk and a board in one checked folder."""
 
 from edgesdk.bundle.bundle import Bundle, check_place, open_bundle, write_bundle
+from edgesdk.bundle.evidence import (
+    InputChannel,
+    PreprocessCheck,
+    PreprocessTrial,
+    RangeEvidence,
+    Recovery,
+    RecoveryStep,
+    Variety,
+)
 from edgesdk.bundle.manifest import (
     Accuracy,
     Calibration,
@@ -8,6 +17,7 @@ from edgesdk.bundle.manifest import (
     Manifest,
     Origin,
     OutputAccuracy,
+    OutputCheck,
     Precision,
     Range,
     Target,
@@ -18,14 +28,22 @@ __all__ = [
     "Accuracy",
     "Bundle",
     "Calibration",
+    "InputChannel",
     "LayerPrecision",
     "Manifest",
     "Origin",
     "OutputAccuracy",
+    "OutputCheck",
     "Precision",
+    "PreprocessCheck",
+    "PreprocessTrial",
     "Range",
+    "RangeEvidence",
+    "Recovery",
+    "RecoveryStep",
     "Target",
     "TaskMetric",
+    "Variety",
     "check_place",
     "open_bundle",
     "write_bundle",

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from edgesdk import _config
 from edgesdk._digest import sha256_bytes, sha256_file
 from edgesdk._files import folder_atomic
-from edgesdk.bundle.manifest import FORMAT, Manifest
+from edgesdk.bundle.manifest import FORMAT, READABLE, Manifest
 from edgesdk.errors import BundleError, ConfigError, EdgeError
 from edgesdk.model import Model
 
@@ -133,14 +133,18 @@ def _read_manifest(path: Path) -> Manifest:
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise BundleError(f"{path}: not readable as JSON: {error}", REBUILD) from error
     found = table.get("format") if isinstance(table, dict) else None
-    if found != FORMAT:
+    if found not in READABLE:
         hint = "update edgesdk" if isinstance(found, int) and found > FORMAT else REBUILD
-        message = f"{path}: bundle format {found!r}; this edgesdk reads format {FORMAT}"
+        message = f"{path}: bundle format {found!r}; this edgesdk reads {_listed(READABLE)}"
         raise BundleError(message, hint)
     try:
         return _config.parse(Manifest, table, str(path))
     except ConfigError as error:
         raise BundleError(error.message, error.hint or REBUILD) from error
+
+
+def _listed(formats: tuple[int, ...]) -> str:
+    return "formats " + " and ".join(map(str, formats))
 
 
 def _to_json(manifest: Manifest) -> str:

@@ -5,10 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from edgesdk.bundle.evidence import (
+    InputChannel,
+    PreprocessCheck,
+    RangeEvidence,
+    Recovery,
+    Variety,
+)
 from edgesdk.spec import ModelSpec
 
-FORMAT = 1
-"""Raised when a reader of an older version would misunderstand the bundle."""
+FORMAT = 2
+"""Raised when a reader of an older version would misunderstand or refuse the bundle."""
+READABLE = (1, 2)
+"""2 has keys that 1 had not, all with a meaning where they are absent."""
 
 Precision = Literal["int8", "fp16", "fp32"]
 
@@ -47,6 +56,8 @@ class LayerPrecision:
     """Signal to noise of its output when this layer alone runs in INT8; None: not measured."""
     reason: str = ""
     """Why it is not INT8."""
+    accumulated_db: float | None = None
+    """Signal to noise of its output with all before it in INT8 too; None: not measured."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,8 @@ class Range:
     """The largest magnitude seen in calibration."""
     saturated: float
     """Share of the values beyond amax, 0..1."""
+    evidence: RangeEvidence | None = None
+    """How it came about; None in a bundle of an older build."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +88,15 @@ class Calibration:
     """By tensor name."""
     balanced: dict[str, str] = field(default_factory=dict)
     """Tensor whose channels were brought to like magnitudes -> node that carries the factors."""
+    inputs: dict[str, tuple[InputChannel, ...]] = field(default_factory=dict)
+    """By input: its channels after preprocessing."""
+    variety: Variety | None = None
+    preprocessing: PreprocessCheck | None = None
+    """What the float model says to the preprocessing; None: it was not asked."""
+    thumbnails: dict[str, str] = field(default_factory=dict)
+    """Picture -> small JPEG in base64, of at most a few pictures that set ranges by themselves."""
+    fingerprint: str = ""
+    """SHA-256 over model, preprocessing, pictures and recipe: what calibration is cached under."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +106,27 @@ class OutputAccuracy:
     sqnr_db: float | None
     """10 log10(signal energy / error energy) over all pictures; None: no error at all."""
     cosine: float
+    float_std: float | None = None
+    """Standard deviation of the float model's values over positions and pictures."""
+    built_std: float | None = None
+    """The same of the bundle's; far smaller than `float_std` where the output was flattened."""
+    flat: bool = False
+    """True: the bundle gives one and the same answer always, and the float model does not."""
+
+
+@dataclass(frozen=True)
+class OutputCheck:
+    """One output as the engine that measured computes it, and as onnx.reference does.
+
+    All are 10 log10(signal energy / energy of the difference); None: no difference at all.
+    """
+
+    engine_db: float | None
+    """The engine's answer against the float model."""
+    reference_db: float | None
+    """onnx.reference's answer against the float model."""
+    apart_db: float | None
+    """The engine's answer against onnx.reference's."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +134,40 @@ class TaskMetric:
     """A figure of the task, for the float model and for the bundle."""
 
     name: str
-    """E.g. "mAP50-95" or "top-1"."""
+    """E.g. "mAP50-95" or "top-1"; "agreement" is that of the bundle with the float model."""
     float_model: float
     bundle: float
+    drop_low: float | None = None
+    """Interval of float_model - bundle, by resampling the pictures; None: not computed."""
+    drop_high: float | None = None
+    float_interval: tuple[float, float] | None = None
+    """Of `float_model` alone."""
+    bundle_interval: tuple[float, float] | None = None
+    """Of `bundle` alone."""
+    level: float | None = None
+    """Of the intervals: so often, 0..1, the true figure lies inside."""
+    draws: int = 0
+    """Resamplings behind the intervals."""
+
+    @property
+    def drop(self) -> float:
+        """What the precision costs; negative where the bundle is better."""
+        return self.float_model - self.bundle
+
+    @property
+    def relative_drop(self) -> float:
+        """The drop as a share of the float model's figure; 0 where that is 0."""
+        return self.drop / self.float_model if self.float_model else 0.0
+
+    def can_tell(self, share: float) -> bool:
+        """Whether the pictures suffice to tell a drop of `share` of the figure from none.
+
+        They do when the interval reaches no further than that to either side of the drop.
+        """
+        if self.drop_low is None or self.drop_high is None:
+            return False
+        reach = max(self.drop_high - self.drop, self.drop - self.drop_low)
+        return reach <= share * self.float_model
 
 
 @dataclass(frozen=True)
@@ -111,6 +185,12 @@ class Accuracy:
     """Why there are no task metrics, where there are none."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Picture -> why it could not be read."""
+    checks: dict[str, OutputCheck] = field(default_factory=dict)
+    """By output group, on one or two of the pictures. Empty: not checked, see `check_note`."""
+    check_note: str = ""
+    """Why the graph was not checked against onnx.reference, where it was not."""
+    warnings: tuple[str, ...] = ()
+    """What makes the figures doubtful, in sentences."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +211,8 @@ class Manifest:
     """What all operators that do not stand in `layers` compute in."""
     calibration: Calibration | None = None
     accuracy: Accuracy | None = None
+    recovery: Recovery | None = None
+    """The way to the accuracy target, where one was given."""
     warnings: tuple[str, ...] = ()
     """What a user of the bundle should know, in sentences."""
     format: int = FORMAT

@@ -26,6 +26,12 @@ class Recipe:
     min_balance_gain_db: float | None = None
     """Channels of a tensor are balanced where its layers' outputs gain at least this; left out:
     nowhere."""
+    search_ranges: bool = False
+    """Ranges beside the observer's are tried against the outputs of the layers."""
+    round_weights: bool = False
+    """Weights are rounded for the least error of the layer's output (GPTQ), not to nearest."""
+    correct_bias: bool = False
+    """What INT8 adds to the mean of a channel is taken out by the bias."""
     min_layer_sqnr_db: float | None = None
     """A layer whose own output falls below this in INT8 stays in float; left out: none does."""
     max_float_share: float = 0.05

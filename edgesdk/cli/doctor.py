@@ -1,32 +1,56 @@
-"""`edgesdk doctor`: what this machine can do, and what to mend."""
+"""`edgesdk doctor`: what this machine can do, or how well a bundle was calibrated."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import textwrap
+from pathlib import Path
 
 import click
 
 from edgesdk._config import plain
-from edgesdk.doctor import Diagnosis, Finding, diagnose
-from edgesdk.errors import EdgeError
+from edgesdk.checkup import Checkup
+from edgesdk.cli._bundle_doctor import BundleQuestion, examined, report_json, write_page
+from edgesdk.doctor import Diagnosis, diagnose
+from edgesdk.errors import EdgeError, UsageError
 
-_MARKS = {"ok": ("ok", "green"), "problem": ("!!", "red"), "absent": ("--", "yellow")}
+_MARKS = {
+    "ok": ("ok", "green"),
+    "problem": ("!!", "red"),
+    "warning": ("! ", "yellow"),
+    "absent": ("--", "yellow"),
+}
 
 
 @click.command()
+@click.option("--bundle", type=click.Path(path_type=Path), help="Examine this bundle instead.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write a page about the bundle.")
+@click.option("--model", default="", help="Is the bundle that of this ONNX file or app?")
+@click.option("--spec", type=click.Path(path_type=Path), help="... and of this SPEC.toml?")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def command(as_json: bool) -> None:
+def command(
+    bundle: Path | None, html: Path | None, model: str, spec: Path | None, as_json: bool
+) -> None:
     """Say what this machine can do, what that means, and what to mend.
 
-    Ends with 0 when bundles run here, with 1 otherwise.
+    Ends with 0 when bundles run here, with 1 otherwise.  With --bundle: what the bundle tells of
+    its calibration and accuracy; ends with 1 when there is a problem.
     """
+    if bundle is not None:
+        _bundle(BundleQuestion(bundle, model, spec, html), as_json)
+        return
+    if html or model or spec:
+        raise UsageError("--html, --model and --spec are about a bundle", "name it with --bundle")
+    _machine(as_json)
+
+
+def _machine(as_json: bool) -> None:
     diagnosis = diagnose()
     if as_json:
         click.echo(json.dumps(plain(diagnosis), indent=2))
     else:
-        _show(diagnosis)
+        _show_machine(diagnosis)
     if not diagnosis.usable:
         problems = (f for f in diagnosis.findings if f.status == "problem")
         raise EdgeError(
@@ -35,21 +59,43 @@ def command(as_json: bool) -> None:
         )
 
 
-def _show(diagnosis: Diagnosis) -> None:
+def _bundle(question: BundleQuestion, as_json: bool) -> None:
+    bundle, checkup = examined(question)
+    if question.html is not None:
+        write_page(question.html, bundle, checkup)
+    if as_json:
+        click.echo(report_json(bundle, checkup))
+    else:
+        _show_checkup(checkup)
+    if not checkup.healthy:
+        problems = [f.id for f in checkup.findings if f.severity == "problem"]
+        raise EdgeError(f"{bundle.path}: {checkup.verdict}", f"see {', '.join(problems)}")
+
+
+def _show_machine(diagnosis: Diagnosis) -> None:
     for finding in diagnosis.findings:
-        _show_finding(finding)
+        _show(finding.status, finding.name, finding.found, finding.meaning, finding.fix)
     if diagnosis.usable:
         click.secho("bundles run on this machine", bold=True)
 
 
-def _show_finding(finding: Finding) -> None:
-    mark, color = _MARKS.get(finding.status, ("  ", None))
+def _show_checkup(checkup: Checkup) -> None:
+    for finding in checkup.findings:
+        _show(finding.severity, finding.id, finding.found, finding.means, finding.do)
+    if checkup.unknown:
+        _show_line(f"not looked at, for want of evidence: {'; '.join(checkup.unknown)}")
+    if checkup.healthy:
+        click.secho(checkup.verdict, bold=True)
+
+
+def _show(status: str, name: str, found: str, meaning: str, fix: str) -> None:
+    mark, color = _MARKS.get(status, ("  ", None))
     click.secho(mark, fg=color, nl=False)
-    click.secho(f" {finding.name}: ", bold=True, nl=False)
-    click.echo(finding.found)
-    _show_line(finding.meaning)
-    if finding.fix:
-        _show_line(f"to mend: {finding.fix}")
+    click.secho(f" {name}: ", bold=True, nl=False)
+    click.echo(found)
+    _show_line(meaning)
+    if fix:
+        _show_line(f"to mend: {fix}")
 
 
 def _show_line(text: str) -> None:

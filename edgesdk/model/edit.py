@@ -63,3 +63,27 @@ def fresh(name: str, taken: set[str]) -> str:
         name += "_"
     taken.add(name)
     return name
+
+
+def only_outputs(model: Model, names: Iterable[str]) -> Model:
+    """The part of the model that makes these float tensors, with them as its only outputs."""
+    wanted = list(dict.fromkeys(names))
+    needed, kept = set(wanted), []
+    for node in reversed(model.proto.graph.node):
+        if needed & set(node.output):
+            needed |= set(node.input)
+            kept.append(node)
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model.proto)
+    graph = proto.graph
+    for field in (graph.node, graph.output, graph.value_info, graph.initializer):
+        del field[:]
+    graph.node.extend(reversed(kept))
+    graph.initializer.extend(t for t in model.proto.graph.initializer if t.name in needed)
+    made = {name for node in kept for name in node.output}
+    for name in wanted:
+        if name in made:
+            graph.output.append(
+                onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+            )
+    return Model.of(proto, model.name)

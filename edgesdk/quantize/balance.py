@@ -2,9 +2,9 @@
 
 Channel c is multiplied by 2**shift before the layer, and the layer's weights for it are divided
 by the same. Powers of two make both exact, so the float model's answers stay the same bit for bit.
-The choice of factor is SmoothQuant's (Xiao et al., arXiv:2211.10438): as much of the spread goes
-to the weights as stays in the activation; all of it where each weight channel has a scale of
-its own anyway (depthwise convolutions).
+The factor is SmoothQuant's (Xiao et al., arXiv:2211.10438): the exponent says how much of the
+spread goes to the weights. Several are offered; which one a tensor gets, the error of its layers'
+outputs decides.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from edgesdk.tensors import Floats
 LIMIT = 12
 """A channel is moved by at most 2**LIMIT."""
 
+EXPONENTS = (0.25, 0.5, 0.75, 1.0)
+"""0.5 shares the spread out evenly; 1 makes all channels of the activation alike."""
+
 Reals = NDArray[np.float64]
 
 
@@ -41,25 +44,20 @@ class Balanced:
     """Original tensor -> the node that carries its factors: a new Mul, or its producer."""
 
 
-def choose_shifts(
-    model: Model, layers: Sequence[Layer], histograms: Mapping[str, ChannelHistogram]
-) -> dict[str, Ints]:
-    """Tensor -> power of two for each channel; tensors that need none are left out."""
-    weights = initializers(model)
-    shifts: dict[str, Ints] = {}
-    for tensor, histogram in histograms.items():
-        readers = [layer for layer in layers if layer.activation == tensor]
-        arrays = [numpy_helper.to_array(weights[r.weight]) for r in readers]
-        sizes = [_weight_amax(array, r) for array, r in zip(arrays, readers, strict=True)]
-        if any(len(size) != len(histogram.largest) for size in sizes):
-            continue  # the channels are laid out otherwise than the weight says
-        if len({reader.input_axis for reader in readers}) > 1:
-            continue  # a convolution and a matrix product see different axes as channels
-        depthwise = all(r.groups == len(histogram.largest) for r in readers)
-        chosen = _shifts(histogram.largest.astype(np.float64), sizes, depthwise)
-        if chosen.any():
-            shifts[tensor] = chosen
-    return shifts
+def balancing_candidates(
+    histogram: ChannelHistogram, readers: Sequence[Layer], weights: Sequence[Floats]
+) -> tuple[Ints, ...]:
+    """Powers of two for each channel, one array for each exponent worth a try; maybe none."""
+    sizes = [_weight_amax(w, r) for w, r in zip(weights, readers, strict=True)]
+    if any(len(size) != len(histogram.largest) for size in sizes):
+        return ()  # the channels are laid out otherwise than the weight says
+    if len({reader.input_axis for reader in readers}) > 1:
+        return ()  # a convolution and a matrix product see different axes as channels
+    depthwise = all(r.groups == len(histogram.largest) for r in readers)
+    largest = histogram.largest.astype(np.float64)
+    found = [_shifts(largest, sizes, exponent, depthwise) for exponent in EXPONENTS]
+    unique = {shifts.tobytes(): shifts for shifts in found if shifts.any()}
+    return tuple(unique.values())
 
 
 def balance(model: Model, layers: Sequence[Layer], shifts: Mapping[str, Ints]) -> Balanced:
@@ -87,16 +85,21 @@ def balance(model: Model, layers: Sequence[Layer], shifts: Mapping[str, Ints]) -
     )
 
 
-def _shifts(largest: Reals, weights: Sequence[Reals], depthwise: bool) -> Ints:
-    """Powers of two that leave the largest channel where it is."""
+def _shifts(
+    largest: Reals, weights: Sequence[Reals], exponent: float, depthwise: bool
+) -> Ints:
+    """Powers of two that leave the largest channel where it is.
+
+    The factor is w^(1 - exponent) / x^exponent; a depthwise convolution has a scale for each
+    channel of its weight, so that w does not matter.
+    """
     alive = largest > 0
     if alive.sum() < 2:
         return np.zeros(len(largest), np.int64)
     share = np.where(alive, largest, 1.0)
     weight = np.max([w / max(w.max(), 1e-30) for w in weights], axis=0)
-    weight = np.maximum(weight, 1e-6)
-    factor = 1 / share if depthwise else np.sqrt(weight / share)
-    powers = np.rint(np.log2(factor))
+    weight = np.ones_like(share) if depthwise else np.maximum(weight, 1e-6)
+    powers = np.rint((1 - exponent) * np.log2(weight) - exponent * np.log2(share))
     powers -= powers[np.argmax(share * alive)]
     return np.where(alive, np.clip(powers, -LIMIT, LIMIT), 0).astype(np.int64)
 

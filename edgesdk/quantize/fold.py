@@ -33,6 +33,11 @@ def fold_into_producer(graph: onnx.GraphProto, tensor: str, readers: Set[str], p
     return str(producer.name)
 
 
+def folds(graph: onnx.GraphProto, tensor: str, readers: Set[str]) -> bool:
+    """Whether `fold_into_producer` would find a place for the factors."""
+    return _scalable_producer(graph, tensor, readers) is not None
+
+
 def _scalable_producer(
     graph: onnx.GraphProto, tensor: str, readers: Set[str]
 ) -> onnx.NodeProto | None:

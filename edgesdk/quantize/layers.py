@@ -33,6 +33,8 @@ class Layer:
     """Of a grouped convolution; else 1."""
     macs: int
     """Multiply-accumulates for one run."""
+    strides: tuple[int, ...] = ()
+    """Of a convolution; empty: 1 in each direction."""
 
 
 def find_layers(model: Model, operators: Sequence[str]) -> tuple[Layer, ...]:
@@ -60,7 +62,10 @@ def _layer(
     matrix = node.op_type in ("Gemm", "MatMul")
     input_axis = len(shapes.get(activation, (0, 0))) - 1 if matrix else 1
     groups = next((int(a.i) for a in node.attribute if a.name == "group"), 1)
-    return Layer(node.name, node.op_type, activation, weight, axis, input_axis, groups, macs)
+    strides = next((tuple(a.ints) for a in node.attribute if a.name == "strides"), ())
+    return Layer(
+        node.name, node.op_type, activation, weight, axis, input_axis, groups, macs, strides
+    )
 
 
 def _is_transposed_gemm(node: onnx.NodeProto) -> bool:

@@ -7,89 +7,114 @@ Quantized Types").
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from edgesdk.calibration import CalibrationTable
 from edgesdk.model import Model
 from edgesdk.model.edit import fresh, initializers, names_in
+from edgesdk.quantize.bias import add_to_bias
+from edgesdk.quantize.int8 import LEVELS, round_weight, weight_scales
 from edgesdk.quantize.layers import Layer
+from edgesdk.quantize.placement import Branch
 from edgesdk.tensors import Floats
 
-LEVELS = 127
+
+@dataclass(frozen=True, eq=False)
+class Corrected:
+    """What was fitted for a layer instead of rounding its weight to nearest."""
+
+    weight: NDArray[np.int8]
+    """In the layout of the float weight."""
+    scales: Floats
+    """What `weight` was rounded with, one for each output channel."""
+    bias: Floats
+    """To add to the output when the weight has these scales; one for each output channel."""
 
 
-def write_qdq(model: Model, table: CalibrationTable, layers: Sequence[Layer]) -> Model:
-    """A new model in which `layers` compute in INT8. `table` has a range for each activation."""
+def write_qdq(
+    model: Model,
+    amax: Mapping[str, float],
+    layers: Sequence[Layer],
+    corrected: Mapping[str, Corrected] | None = None,
+    branches: Sequence[Branch] = (),
+) -> Model:
+    """A new model in which `layers` compute in INT8.
+
+    `amax` has the range of each activation; `corrected` what layers (by node) get instead of
+    weights rounded to nearest; `branches` are inputs of other nodes that get a pair as well.
+    """
     proto = onnx.ModelProto()
     proto.CopyFrom(model.proto)
+    writer = _Writer(initializers(model), amax, corrected or {}, names_in(proto.graph))
     chosen = {layer.node: layer for layer in layers}
-    writer = _Writer(initializers(model), table, names_in(proto.graph))
+    inputs = {branch.node: branch for branch in branches}
     nodes: list[onnx.NodeProto] = []
     for node in proto.graph.node:
         if node.name in chosen:
-            nodes += writer.quantize_inputs(node, chosen[node.name])
+            nodes += writer.quantize_layer(node, chosen[node.name])
+        if node.name in inputs:
+            nodes += writer.quantize_input(node, inputs[node.name].index)
         nodes.append(node)
     del proto.graph.node[:]
     proto.graph.node.extend(nodes)
     proto.graph.initializer.extend(writer.made)
+    for name, shift in writer.shifts.items():
+        add_to_bias(proto.graph, name, shift)
     _drop_unused(proto.graph)
     del proto.graph.value_info[:]
     return Model.of(onnx.shape_inference.infer_shapes(proto), model.name)
-
-
-def weight_scales(weight: Floats, axis: int) -> Floats:
-    """amax/127 for each output channel; an all-zero channel gets the scale 1/127."""
-    others = tuple(i for i in range(weight.ndim) if i != axis)
-    amax = np.abs(weight).max(axis=others)
-    # The smallest scale whose inverse is still finite: a scale of 0 is refused by TensorRT.
-    amax = np.where(amax > 0, np.maximum(amax, np.finfo(np.float32).tiny * LEVELS), 1.0)
-    scales: Floats = (amax / LEVELS).astype(np.float32)
-    return scales
-
-
-def round_weight(weight: Floats, scales: Floats, axis: int) -> NDArray[np.int8]:
-    """Round half to even onto -127..127."""
-    shape = [1] * weight.ndim
-    shape[axis] = -1
-    rounded = np.clip(np.rint(weight / scales.reshape(shape)), -LEVELS, LEVELS)
-    stored: NDArray[np.int8] = rounded.astype(np.int8)
-    return stored
 
 
 class _Writer:
     """Makes each pair once, however many layers read the same tensor."""
 
     def __init__(
-        self, weights: dict[str, onnx.TensorProto], table: CalibrationTable, taken: set[str]
+        self,
+        weights: Mapping[str, onnx.TensorProto],
+        amax: Mapping[str, float],
+        corrected: Mapping[str, Corrected],
+        taken: set[str],
     ) -> None:
         self._weights = weights
         self._taken = taken
-        self._table = table
-        self._written: dict[str, str] = {}
+        self._amax = amax
+        self._corrected = corrected
+        self._written: dict[tuple[str, str], str] = {}
         self.made: list[onnx.TensorProto] = []
+        self.shifts: dict[str, Floats] = {}
+        """What is to be added to the output of a node."""
 
-    def quantize_inputs(self, node: onnx.NodeProto, layer: Layer) -> list[onnx.NodeProto]:
+    def quantize_layer(self, node: onnx.NodeProto, layer: Layer) -> list[onnx.NodeProto]:
         """Point the node at dequantized inputs; returns the nodes that must come before it."""
-        nodes: list[onnx.NodeProto] = []
-        for index, tensor in enumerate((layer.activation, layer.weight)):
-            if tensor not in self._written:
-                is_weight = index == 1
-                nodes += self._weight(tensor, layer.axis) if is_weight else self._activation(tensor)
-            node.input[index] = self._written[tensor]
+        fitted = self._corrected.get(layer.node)
+        # A weight that two layers share may have been rounded for each of them.
+        owner = layer.node if fitted else ""
+        key = (layer.weight, owner)
+        before = self.quantize_input(node, 0)
+        if key not in self._written:
+            before += self._weight(key, layer.axis, fitted)
+        node.input[1] = self._written[key]
+        return before
+
+    def quantize_input(self, node: onnx.NodeProto, index: int) -> list[onnx.NodeProto]:
+        """Point one input of the node at the dequantized tensor."""
+        key = (node.input[index], "")
+        nodes = [] if key in self._written else self._activation(node.input[index])
+        node.input[index] = self._written[key]
         return nodes
 
     def _activation(self, tensor: str) -> list[onnx.NodeProto]:
-        amax = self._table.ranges[tensor].amax
+        amax = self._amax[tensor]
         scale = np.float32((amax if amax > 0 else 1.0) / LEVELS)
         names = self._names(tensor, "scale", "zero_point")
         self._constants(names, np.array(scale, np.float32), np.array(0, np.int8))
         quantized, dequantized = self._names(tensor, "quantized", "dequantized")
-        self._written[tensor] = dequantized
+        self._written[tensor, ""] = dequantized
         return [
             helper.make_node(
                 "QuantizeLinear",
@@ -105,19 +130,28 @@ class _Writer:
             ),
         ]
 
-    def _weight(self, tensor: str, axis: int) -> list[onnx.NodeProto]:
+    def _weight(
+        self, key: tuple[str, str], axis: int, fitted: Corrected | None
+    ) -> list[onnx.NodeProto]:
+        tensor, owner = key
         weight = numpy_helper.to_array(self._weights[tensor])
         scales = weight_scales(weight, axis)
-        names = self._names(tensor, "scale", "zero_point")
+        title = f"{tensor}_{owner}" if owner and f"{tensor}_scale" in self._taken else tensor
+        names = self._names(title, "scale", "zero_point")
         self._constants(names, scales, np.zeros(scales.shape, np.int8))
-        stored, self._written[tensor] = self._names(tensor, "quantized", "dequantized")
-        self._constants([stored], round_weight(weight, scales, axis))
+        stored, self._written[key] = self._names(title, "quantized", "dequantized")
+        levels = fitted.weight if fitted else round_weight(weight, scales, axis)
+        self._constants([stored], levels)
+        if fitted and fitted.bias.any():
+            # Balancing may have multiplied output channels by powers of two since.
+            moved = np.resize(scales / fitted.scales, fitted.bias.shape)
+            self.shifts[owner] = fitted.bias * moved
         return [
             helper.make_node(
                 "DequantizeLinear",
                 [stored, *names],
-                [self._written[tensor]],
-                name=self._name(tensor, "DequantizeLinear"),
+                [self._written[key]],
+                name=self._name(title, "DequantizeLinear"),
                 axis=axis,
             )
         ]

@@ -1,0 +1,96 @@
+"""How far a figure can be trusted: the paired bootstrap over pictures.
+
+Pictures are drawn with replacement, as many as there are, and both models are scored on the same
+draw; what the pictures have in common (hard ones, easy ones) then cancels in the difference.
+The interval is cut from the draws' percentiles. Tried on 250 sets of 64 out of 192 COCO pictures
+(YOLOX-nano, float against INT8), the interval of 95 % held the drop on all 192 in 95 % of the
+cases for mAP50-95 and in 88 % for mAP50. Efron's BCa held it in 85 % and 83 %: the correction for
+bias is itself too noisy here.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from edgesdk.bundle import TaskMetric
+from edgesdk.tensors import Array
+
+LEVEL = 0.95
+"""Of the intervals: so often, the true figure should lie inside."""
+DRAWS = 1000
+SEED = 20
+"""Any would do; a fixed one makes a build repeatable."""
+
+
+class Scores(Protocol):
+    """Figures of one model on N pictures, for any multiset of them."""
+
+    names: tuple[str, ...]
+
+    def figures(self, weights: Array) -> Array:
+        """One row of figures for each row of `weights`; shape (R, N) to (R, len(names)).
+
+        NaN where a multiset has no such figure.
+        """
+        ...
+
+    def unseen(self) -> float:
+        """How large a difference may hide where not one picture shows any; 0: not known."""
+        ...
+
+
+def draw_weights(pictures: int, draws: int, seed: int = SEED) -> Array:
+    """How often each picture is in each draw; integers, shape (draws, pictures)."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(pictures, np.full(pictures, 1 / pictures), size=draws)
+
+
+def compare(
+    reference: Scores, other: Scores, pictures: int, draws: int = DRAWS, *, exact: bool = False
+) -> tuple[TaskMetric, ...]:
+    """All figures of two models on the same pictures, with intervals where `draws` is not 0.
+
+    A figure that cannot be computed on all pictures together is left out. `exact`: the outputs
+    of both are the same bit by bit, so that no difference can hide.
+    """
+    weights = np.ones((1, pictures))
+    if draws and pictures > 1:
+        weights = np.concatenate([weights, draw_weights(pictures, draws)])
+    one, two = reference.figures(weights), other.figures(weights)
+    found = []
+    for column, name in enumerate(reference.names):
+        a, b = one[:, column], two[:, column]
+        if not np.isfinite(a[0] + b[0]):
+            continue
+        metric = TaskMetric(name, float(a[0]), float(b[0]))
+        usable = np.isfinite(a + b)
+        usable[0] = False  # what all pictures gave is no draw
+        if usable.any():
+            hidden = 0.0 if exact else other.unseen()
+            metric = _with_intervals(metric, a[usable], b[usable], hidden)
+        found.append(metric)
+    return tuple(found)
+
+
+def _with_intervals(metric: TaskMetric, before: Array, after: Array, hidden: float) -> TaskMetric:
+    low, high = _interval(before - after)
+    if low == high == 0:
+        low, high = -hidden, hidden
+    return TaskMetric(
+        metric.name,
+        metric.float_model,
+        metric.bundle,
+        low,
+        high,
+        _interval(before),
+        _interval(after),
+        LEVEL,
+        len(before),
+    )
+
+
+def _interval(drawn: Array) -> tuple[float, float]:
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)

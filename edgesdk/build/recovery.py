@@ -1,0 +1,121 @@
+"""From an INT8 draft to an accuracy target: as few layers back in float as the target needs.
+
+The search looks at one set of pictures and the result is verified on another, since what was
+chosen by a set of pictures looks better on it than it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from edgesdk._progress import Progress
+from edgesdk.accuracy import Measured, Reference
+from edgesdk.build.draft import Draft
+from edgesdk.build.ranking import rank_layers
+from edgesdk.bundle import Recovery, RecoveryStep, TaskMetric
+from edgesdk.model import Model
+from edgesdk.quantize.layers import Layer
+
+MOST_FLOAT = 0.5
+"""Of the multiply-accumulates; where more would have to be float, INT8 is not worth it."""
+LOOKS = 3
+"""How often the verifying pictures may turn a result down: each look wears them out a little."""
+
+Finish = Callable[[Model], Model]
+
+
+@dataclass
+class Search:
+    """Finds which layers go back to float so that the drop stays within the target."""
+
+    draft: Draft
+    search: Reference
+    """Pictures to choose by."""
+    verify: Reference
+    """Pictures that had no part in any choice."""
+    max_drop: float
+    """Largest drop allowed, as a share of the float model's figure, 0..1."""
+    finish: Finish
+    """Makes the graph that is shipped from one with Q/DQ and float32."""
+    progress: Progress
+    steps: list[RecoveryStep] = field(default_factory=list)
+
+    def run(self) -> tuple[tuple[str, ...], Recovery]:
+        """The layers that stay in float, and how that was found."""
+        self._order: tuple[Layer, ...] = ()
+        count = 0 if self._holds(0) else self._fewest(0)
+        for look in range(LOOKS):
+            verified = self._verified(count)
+            held = verified.relative_drop <= self.max_drop
+            if held or count >= self._most() or look == LOOKS - 1:
+                break
+            count = self._fewest(count)
+        return self._names(count), self._evidence(verified, held)
+
+    def _fewest(self, above: int) -> int:
+        """The least number of layers above `above` that holds on the search pictures."""
+        if not self._order:
+            self._order = rank_layers(self.draft, self.search, self.progress)
+        low, high = above, above + 1
+        while high < self._most() and not self._holds(high):
+            low, high = high, min(2 * high, self._most())
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._holds(middle) else (middle, high)
+        return min(high, self._most())
+
+    def _most(self) -> int:
+        """How many layers of the order may be float at all."""
+        count = len(self._order)
+        while count > 1 and self.draft.int8_share(self._names(count)) < 1 - MOST_FLOAT:
+            count -= 1
+        return count
+
+    def _names(self, count: int) -> tuple[str, ...]:
+        return tuple(layer.node for layer in self._order[:count])
+
+    def _holds(self, count: int) -> bool:
+        metric = self._measured(self.search, self.draft.graph(self._names(count)), 0)
+        held = metric.relative_drop <= self.max_drop
+        self._note(_title(self._names(count)), count, metric, held)
+        return held
+
+    def _verified(self, count: int) -> TaskMetric:
+        graph = self.finish(self.draft.graph(self._names(count)))
+        metric = _judging(self.verify.measure(graph, progress=self.progress))
+        held = metric.relative_drop <= self.max_drop
+        self._note(f"verified with {len(self._names(count))} in float", count, metric, held)
+        return metric
+
+    def _measured(self, reference: Reference, graph: Model, draws: int) -> TaskMetric:
+        return _judging(reference.measure(graph, draws=draws, progress=self.progress))
+
+    def _note(self, action: str, count: int, metric: TaskMetric, kept: bool) -> None:
+        share = self.draft.int8_share(self._names(count))
+        low, high = metric.drop_low, metric.drop_high
+        self.steps.append(
+            RecoveryStep(action, share, metric.bundle, metric.drop, low, high, kept)
+        )
+
+    def _evidence(self, verified: TaskMetric, held: bool) -> Recovery:
+        return Recovery(
+            metric=verified.name,
+            max_drop=self.max_drop * verified.float_model,
+            reached=held,
+            float_value=verified.float_model,
+            pictures=len(self.search.names),
+            steps=tuple(self.steps),
+        )
+
+
+def _judging(measured: Measured) -> TaskMetric:
+    """The figure that the target is about: of the labels, where there are any."""
+    return measured.metrics[0]
+
+
+def _title(names: Sequence[str]) -> str:
+    if not names:
+        return "all layers in INT8"
+    shown = ", ".join(names[-2:])
+    return f"{len(names)} in float, the last {shown}" if len(names) > 2 else f"{shown} in float"

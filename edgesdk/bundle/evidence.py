@@ -1,0 +1,121 @@
+"""What a build writes down so that the bundle can be examined later, without the pictures.
+
+All of it is optional in a manifest: bundles of older builds lack it, and a build that had no
+pictures has none to tell of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Change = Literal["none", "range", "color", "resize"]
+"""Of a trial: as the spec says, other pixel values, other colour order, other resizing."""
+
+
+@dataclass(frozen=True)
+class RangeEvidence:
+    """How the range of one INT8 tensor came about."""
+
+    channels: int
+    dead: int
+    """Channels that were zero on every picture."""
+    channel_min: float
+    """Smallest largest-magnitude of a channel that was not always zero; 0 when all were."""
+    channel_median: float
+    """Median of the same."""
+    channel_max: float
+    peak_picture: str = ""
+    """The picture with the largest magnitude."""
+    peak_ratio: float | None = None
+    """Its magnitude over that of the picture next to it, >= 1; None: there was only one."""
+    half_share: float | None = None
+    """Expected largest magnitude with half the pictures, as a share of that with all, 0..1."""
+
+
+@dataclass(frozen=True)
+class InputChannel:
+    """One channel of a model's input, after preprocessing, over the calibration pictures."""
+
+    low: float
+    high: float
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
+class Variety:
+    """How much the calibration pictures differ from each other."""
+
+    pictures: int
+    distinct: int
+    """Pictures of different content."""
+    difference: float
+    """Root mean square difference of two of them, as 16 x 16 grey pictures, in levels of 255."""
+
+
+@dataclass(frozen=True)
+class PreprocessTrial:
+    """The float model's answers to the same pictures, prepared in one way."""
+
+    change: Change
+    title: str
+    """For people, e.g. "colours swapped"."""
+    pictures: int
+    score: float | None = None
+    """How sure and consistent the answers are, >= 0; None: they cannot be judged."""
+    gain: float | None = None
+    """Score over that of the spec's own preprocessing on the same pictures."""
+    t: float | None = None
+    """Mean difference of the pictures' scores in its standard errors; positive: better."""
+    deviation: float | None = None
+    """How far the first layer's output is from what its BatchNormalization was trained on, in
+    its standard deviations (mean over channels); None: there is none."""
+
+
+@dataclass(frozen=True)
+class PreprocessCheck:
+    """Whether another preprocessing would suit the model better."""
+
+    measure: str
+    """What the score is, for people."""
+    trials: tuple[PreprocessTrial, ...] = ()
+    """The spec's own preprocessing first."""
+    note: str = ""
+    """Why the answers were not judged, where they were not."""
+
+
+@dataclass(frozen=True)
+class RecoveryStep:
+    """One attempt to bring accuracy back."""
+
+    action: str
+    """For people, e.g. "Conv_44 to fp16"."""
+    int8_share: float
+    """Share of the multiply-accumulates in INT8 after it, 0..1."""
+    value: float
+    """The metric after it."""
+    drop: float
+    """Of the metric, against the float model; negative: above it."""
+    low: float | None = None
+    """Lower end of the drop's 95 % interval."""
+    high: float | None = None
+    kept: bool = True
+    """False: tried and undone."""
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """The way to an accuracy target, step by step."""
+
+    metric: str
+    """E.g. "mAP50-95"."""
+    max_drop: float
+    """The target: the largest drop allowed, absolute."""
+    reached: bool
+    float_value: float
+    """The metric of the float model on the same pictures."""
+    pictures: int = 0
+    """How many the steps were measured on."""
+    steps: tuple[RecoveryStep, ...] = field(default_factory=tuple)
+    """In the order of the attempts; the first is the graph all in INT8."""

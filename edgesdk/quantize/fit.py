@@ -1,0 +1,216 @@
+"""Choosing for each tensor what costs its layers least: balanced channels, range, rounded weights.
+
+Everything is judged by the layers' own outputs, at sampled places of some pictures. A correction is
+chosen on one part of the pictures and kept only if it helps on the other part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesdk.calibration.histogram import ChannelHistogram, Histogram, Ints
+from edgesdk.calibration.observers import amax_of
+from edgesdk.calibration.recipe import Recipe
+from edgesdk.quantize.int8 import fake_quantize, round_weight, weight_scales
+from edgesdk.quantize.layers import Layer
+from edgesdk.quantize.matrix import (
+    as_matrix,
+    column_factors,
+    from_matrix,
+    output_channels,
+    row_scales,
+)
+from edgesdk.quantize.qdq import Corrected
+from edgesdk.quantize.rounding import WIDEST, round_to_output
+from edgesdk.quantize.samples import Samples
+from edgesdk.tensors import Floats
+
+RANGES = (0.55, 0.7, 0.85, 1.2, 1.5)
+"""Ranges tried beside the observer's, as multiples of it."""
+LEAST_GAIN_DB = 0.1
+"""What a correction must bring on pictures that it was not chosen on."""
+
+
+class Read:
+    """One layer that reads the tensor, with what it gives in float."""
+
+    def __init__(self, layer: Layer, weight: Floats, samples: Samples) -> None:
+        self.layer, self.weight, self.samples = layer, weight, samples
+        turned = np.swapaxes(as_matrix(weight, layer), 1, 2)
+        self.exact = {False: samples.fit @ turned, True: samples.judge @ turned}
+        """Float outputs (groups, places, rows), by whether these places judge."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerFit:
+    """What one layer gets."""
+
+    corrected: Corrected
+    """Its weight rounded, and what to add to its bias (zeros where nothing is gained)."""
+    sqnr_db: float
+    """Signal to noise of the layer's own output on the judging pictures; its mean taken out."""
+    corrections: tuple[str, ...]
+    """Of "rounding" and "bias": those that helped."""
+
+
+@dataclass(frozen=True, eq=False)
+class TensorFit:
+    """What one tensor and the layers that read it get."""
+
+    shifts: Ints | None
+    """Power of two for each channel; None: not balanced."""
+    amax: float
+    gain_db: float
+    """What balancing brings to the layers' outputs, 0 where it is not done."""
+    layers: dict[str, LayerFit]
+    """By node."""
+
+
+def fit_tensor(
+    reads: Sequence[Read],
+    seen: ChannelHistogram,
+    candidates: Sequence[Ints],
+    folds: bool,
+    recipe: Recipe,
+) -> TensorFit:
+    """Choose for the tensor that all of `reads` read.
+
+    `candidates` are ways to balance its channels; `folds` says that a factor would cost no
+    operator.
+    """
+    plain = _Trial(None, _amax(seen.whole(), recipe))
+    best = plain
+    noise = before = _noise(reads, plain)
+    for shifts in candidates:
+        trial = _Trial(shifts, _amax(seen.whole(shifts), recipe))
+        found = _noise(reads, trial)
+        if found < noise:
+            best, noise = trial, found
+    if best is not plain:
+        gain = _db(_noise(reads, plain, judge=True), _noise(reads, best, judge=True))
+        wanted = LEAST_GAIN_DB if folds else recipe.min_balance_gain_db or 0.0
+        if gain < wanted:
+            best, noise = plain, before
+    gain = _db(before, noise) if best is not plain else 0.0
+    if recipe.search_ranges:
+        best = _with_range(reads, best, noise, seen.whole(best.shifts).largest)
+    layers = {read.layer.node: _fit_layer(read, best, recipe) for read in reads}
+    return TensorFit(best.shifts, best.amax, gain, layers)
+
+
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    shifts: Ints | None
+    amax: float
+
+
+def _amax(histogram: Histogram, recipe: Recipe) -> float:
+    return amax_of(histogram, recipe.observer)
+
+
+def _with_range(reads: Sequence[Read], trial: _Trial, noise: float, largest: float) -> _Trial:
+    best = trial
+    for factor in RANGES:
+        other = replace(trial, amax=min(trial.amax * factor, largest))
+        found = _noise(reads, other) if other.amax > 0 else np.inf
+        if found < noise:
+            best, noise = other, found
+    if best is trial:
+        return trial
+    gain = _db(_noise(reads, trial, judge=True), _noise(reads, best, judge=True))
+    return best if gain >= LEAST_GAIN_DB else trial
+
+
+def _noise(reads: Sequence[Read], trial: _Trial, judge: bool = False) -> float:
+    """Noise over signal of the outputs, weights rounded to nearest; mean over the layers."""
+    shares = []
+    for read in reads:
+        shares.append(_share(read.exact[judge], _int8_outputs(read, trial, judge)))
+    return float(np.mean(shares))
+
+
+def _int8_outputs(
+    read: Read, trial: _Trial, judge: bool, stored: NDArray[np.int8] | None = None
+) -> Floats:
+    """Outputs in INT8, (groups, places, rows); without `stored`, weights rounded to nearest."""
+    values = read.samples.judge if judge else read.samples.fit
+    inputs = fake_quantize(_scaled(read, trial, values), trial.amax)
+    weight, scales = _balanced_weight(read, trial)
+    if stored is None:
+        stored = round_weight(weight, scales, read.layer.axis)
+    rows = row_scales(scales, read.layer, read.weight.shape)
+    levels = as_matrix(stored, read.layer).astype(np.float32) * rows[:, :, None]
+    outputs: Floats = inputs @ np.swapaxes(levels, 1, 2)
+    return outputs
+
+
+def _scaled(read: Read, trial: _Trial, values: Floats) -> Floats:
+    if trial.shifts is None:
+        return values
+    factors = np.ldexp(np.float32(1), trial.shifts).astype(np.float32)
+    return values * column_factors(factors, read.layer, values.shape[2])
+
+
+def _balanced_weight(read: Read, trial: _Trial) -> tuple[Floats, Floats]:
+    """The float weight that meets the balanced tensor, and its scales."""
+    weight = read.weight
+    if trial.shifts is not None:
+        matrix = as_matrix(weight, read.layer)
+        factors = np.ldexp(np.float32(1), -trial.shifts).astype(np.float32)
+        moved = matrix * column_factors(factors, read.layer, matrix.shape[2])
+        weight = from_matrix(moved, read.layer, weight.shape)
+    return weight, weight_scales(weight, read.layer.axis)
+
+
+def _fit_layer(read: Read, trial: _Trial, recipe: Recipe) -> LayerFit:
+    weight, scales = _balanced_weight(read, trial)
+    stored = round_weight(weight, scales, read.layer.axis)
+    judged = _int8_outputs(read, trial, True, stored)
+    done: list[str] = []
+    if recipe.round_weights and as_matrix(weight, read.layer).shape[2] <= WIDEST:
+        rounded = _rounded(read, trial, weight, scales)
+        found = _int8_outputs(read, trial, True, rounded)
+        if _share(read.exact[True], found) < _share(read.exact[True], judged):
+            stored, judged, done = rounded, found, ["rounding"]
+    bias = _missing(read, read.exact[True], judged) * 0
+    if recipe.correct_bias:
+        fitted = _missing(read, read.exact[False], _int8_outputs(read, trial, False, stored))
+        missing = _missing(read, read.exact[True], judged)
+        if np.square(missing - fitted).sum() < np.square(missing).sum():
+            bias, done = fitted, [*done, "bias"]
+    corrected = Corrected(stored, scales, bias)
+    return LayerFit(corrected, _db(1.0, _share(read.exact[True], judged)), tuple(done))
+
+
+def _rounded(read: Read, trial: _Trial, weight: Floats, scales: Floats) -> NDArray[np.int8]:
+    inputs = fake_quantize(_scaled(read, trial, read.samples.fit), trial.amax)
+    rows = row_scales(scales, read.layer, weight.shape)
+    found = round_to_output(as_matrix(weight, read.layer), rows, inputs)
+    rounded: NDArray[np.int8] = from_matrix(found, read.layer, weight.shape)
+    return rounded
+
+
+def _missing(read: Read, exact: Floats, found: Floats) -> Floats:
+    """By how much the INT8 output is too small on average, for each output channel."""
+    rows = (exact - found).mean(axis=1)
+    return output_channels(rows, read.layer, read.weight.shape).astype(np.float32)
+
+
+def _share(exact: Floats, found: Floats) -> float:
+    """Energy of the error over that of the output, means of both taken out."""
+    signal = float(np.var(exact, axis=1).sum(dtype=np.float64))
+    noise = float(np.var(exact - found, axis=1).sum(dtype=np.float64))
+    if noise == 0:
+        return 0.0
+    return noise / signal if signal > 0 else np.inf
+
+
+def _db(before: float, after: float) -> float:
+    """By how many dB `after` is less."""
+    if before == after:
+        return 0.0
+    return float("inf") if after == 0 else 10 * float(np.log10(before / after))

@@ -1,0 +1,199 @@
+"""Where INT8 begins and ends: which layers, which branches, and which tensors share a scale.
+
+The rules are those of NVIDIA's guide to explicit quantization: pairs on the inputs of layers with a
+constant weight, none on their outputs, so that a layer fuses with its activation; on a residual
+addition only on the branch that skips. What lies behind the last layers (decoders, box arithmetic,
+softmax, joined outputs) has no layers of its own, so it stays in float; two kinds of operators that
+look like layers there are told apart by what they read and hold.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from edgesdk.errors import UsageError
+from edgesdk.model import Model
+from edgesdk.model.edit import initializers, value_shapes
+from edgesdk.quantize.layers import Layer, find_layers
+
+SHAPE_ONLY = frozenset(
+    {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Slice", "Split"}
+)
+"""Operators that move values without changing them."""
+PASSING = SHAPE_ONLY | {"MaxPool", "Concat", "Relu", "Dropout"}
+"""Operators that a scale may pass through."""
+DECODER_VALUES = 1024
+"""A constant of a decoder is small."""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """An input of an operator, not a layer's, that gets a pair."""
+
+    node: str
+    index: int
+    tensor: str
+    layer: str
+    """The layer whose output it is added to."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What shall be INT8."""
+
+    layers: tuple[Layer, ...]
+    left: dict[str, str]
+    """Operators that could be INT8 and stay in float -> why."""
+    branches: tuple[Branch, ...]
+    """Skipping branches of residual additions."""
+
+    @property
+    def watch(self) -> dict[str, int]:
+        """Tensors whose range is needed -> axis of their channels."""
+        tensors = {branch.tensor: 1 for branch in self.branches}
+        return tensors | {layer.activation: layer.input_axis for layer in self.layers}
+
+    def without(self, nodes: Iterable[str], why: str) -> Placement:
+        """The same with these layers in float too."""
+        gone = set(nodes)
+        return Placement(
+            tuple(layer for layer in self.layers if layer.node not in gone),
+            self.left | {node: why for node in gone},
+            tuple(branch for branch in self.branches if branch.layer not in gone),
+        )
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user says against the rules: regular expressions that match a node's whole name."""
+
+    keep_float: tuple[str, ...] = ()
+    force_int8: tuple[str, ...] = ()
+
+
+def place(
+    model: Model, operators: Sequence[str], residual: bool = True, wishes: Wishes | None = None
+) -> Placement:
+    """Decide for a prepared model. Raises UsageError for a wish that no layer's name matches."""
+    wishes = wishes or Wishes()
+    layers = find_layers(model, operators)
+    left = _unfit(model, operators, layers)
+    decoding = _decoding(model, layers)
+    decoding = {n: why for n, why in decoding.items() if not _matches(n, wishes.force_int8)}
+    wished = {r.node: "asked for" for r in layers if _matches(r.node, wishes.keep_float)}
+    _check_wishes(wishes, [layer.node for layer in layers])
+    stays = decoding | wished
+    chosen = tuple(layer for layer in layers if layer.node not in stays)
+    branches = _residual_branches(model, chosen) if residual else ()
+    return Placement(chosen, left | stays, branches)
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(re.fullmatch(pattern, name) for pattern in patterns)
+
+
+def _check_wishes(wishes: Wishes, names: Sequence[str]) -> None:
+    for pattern in (*wishes.keep_float, *wishes.force_int8):
+        try:
+            found = any(re.fullmatch(pattern, name) for name in names)
+        except re.error as error:
+            raise UsageError(f"{pattern!r} is not a regular expression: {error}") from error
+        if not found:
+            raise UsageError(
+                f"no layer's name matches {pattern!r}",
+                f"the model's layers are {', '.join(names[:8])}"
+                + (f" and {len(names) - 8} more" if len(names) > 8 else ""),
+            )
+
+
+def _unfit(model: Model, operators: Sequence[str], layers: Sequence[Layer]) -> dict[str, str]:
+    """Operators of the right kind that are no layers here."""
+    found = {layer.node for layer in layers}
+    weights = initializers(model)
+    reasons = {}
+    for node in model.proto.graph.node:
+        if node.op_type in operators and node.name not in found:
+            constant = node.input[1] in weights or node.input[0] in weights
+            reasons[node.name] = (
+                "its weight has a form that TensorRT's INT8 kernels do not take"
+                if constant
+                else "a product of two activations (attention), not of an activation and a weight"
+            )
+    return reasons
+
+
+def _decoding(model: Model, layers: Sequence[Layer]) -> dict[str, str]:
+    """Layers that are arithmetic of a decoder, not learned features."""
+    producers = {out: node for node in model.proto.graph.node for out in node.output}
+    weights = initializers(model)
+    found = {}
+    for layer in layers:
+        source = _origin(producers, layer.activation)
+        if source is not None and source.op_type == "Softmax":
+            found[layer.node] = "reads a softmax: an expectation over bins, which a decoder takes"
+        elif _is_constant_of_a_decoder(numpy_helper.to_array(weights[layer.weight])):
+            found[layer.node] = "its weight holds whole and half numbers: arithmetic, not learned"
+    return found
+
+
+def _origin(producers: Mapping[str, onnx.NodeProto], tensor: str) -> onnx.NodeProto | None:
+    """The node that made the values of a tensor, past those that only move them."""
+    node = producers.get(tensor)
+    while node is not None and node.op_type in SHAPE_ONLY:
+        node = producers.get(node.input[0])
+    return node
+
+
+def _is_constant_of_a_decoder(weight: np.ndarray) -> bool:
+    doubled = 2 * weight.astype(np.float64)
+    return bool(weight.size <= DECODER_VALUES and (doubled == np.rint(doubled)).all())
+
+
+def _residual_branches(model: Model, layers: Sequence[Layer]) -> tuple[Branch, ...]:
+    """The branch that skips, for each addition to the direct output of a layer.
+
+    TensorRT fuses Conv and Add into one kernel when the other input comes in INT8. Where both
+    inputs are outputs of layers, the later one fuses.
+    """
+    graph = model.proto.graph
+    shapes = value_shapes(model)
+    order = {node.name: i for i, node in enumerate(graph.node)}
+    readers: dict[str, int] = {}
+    for name in [n for node in graph.node for n in node.input] + [v.name for v in graph.output]:
+        readers[name] = readers.get(name, 0) + 1
+    producers = {out: node for node in graph.node for out in node.output}
+    convolutions = {r.node for r in layers if r.operator in ("Conv", "ConvTranspose")}
+    found = []
+    for node in graph.node:
+        if node.op_type != "Add" or any(name not in producers for name in node.input):
+            continue
+        if len({shapes.get(name) for name in node.input}) > 1:
+            continue
+        fused = {
+            i: maker
+            for i, name in enumerate(node.input)
+            if readers[name] == 1 and (maker := _layer_behind(producers, readers, name, convolutions))
+        }
+        if fused:
+            index = max(fused, key=lambda i: order[fused[i]])
+            found.append(Branch(node.name, 1 - index, node.input[1 - index], fused[index]))
+    return tuple(found)
+
+
+def _layer_behind(
+    producers: Mapping[str, onnx.NodeProto],
+    readers: Mapping[str, int],
+    tensor: str,
+    layers: set[str],
+) -> str:
+    """The layer that makes the tensor, maybe with a BatchNormalization; empty: none."""
+    node = producers[tensor]
+    if node.op_type == "BatchNormalization" and readers.get(node.input[0]) == 1:
+        node = producers.get(node.input[0], node)
+    return str(node.name) if node.name in layers else ""
