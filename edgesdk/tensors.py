@@ -59,6 +59,11 @@ class FeedSource(Protocol):
         """Name -> why it could not be read, of those met so far."""
         ...
 
+    @property
+    def samples(self) -> int:
+        """Pictures or samples in the feeds of the last whole iteration, repeats not counted."""
+        ...
+
     def __iter__(self) -> Iterator[tuple[str, dict[str, Array]]]:
         """(name, {input: tensor}) for each run of the model; tensors are the caller's.
 

@@ -52,6 +52,7 @@ def test_a_fixed_batch_groups_pictures_and_fills_the_last_group_with_its_own() -
     found = list(grouped)
     assert grouped.count == len(found) == 2
     assert [name for name, _ in found] == ["0.png, 1.png, 2.png, 3.png", "4.png, 5.png"]
+    assert grouped.samples == 6
     single = [feed["images"][0] for _, feed in feeds(6)]
     last = found[1][1]["images"]
     for row, index in zip(last, (4, 5, 4, 5), strict=True):
@@ -143,7 +144,8 @@ def test_a_fixed_batch_takes_rows_in_groups(tmp_path: Path) -> None:
     batch = TensorSpec("ids", "int64", (4, 4))
     source = arrays_of(saved(tmp_path / "f.npz", ids=two(6)["ids"]), batch)
     (first, one), (second, other) = source
-    assert (source.count, first, second) == (2, "f.npz[0:4]", "f.npz[4:8]")
+    assert (source.count, source.samples) == (2, 6)
+    assert (first, second) == ("f.npz[0:4]", "f.npz[4:6]")
     assert one["ids"][:, 0].tolist() == [0, 4, 8, 12]
     assert other["ids"][:, 0].tolist() == [16, 20, 16, 20]
 

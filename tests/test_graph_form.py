@@ -243,16 +243,6 @@ FIXTURES = sorted(path.stem for path in GRAPHS.glob("*.onnx"))
 TARGETS = {"6.0": 17, "6.2": 19}
 SHAPES = {"torchscript_dynamic_batch": {"images": (1, 3, 32, 32)}}
 DEFAULT_DB = 15.0
-NOT_YET = {
-    **dict.fromkeys(("yolov8", "yolov5_end_to_end"), "placement quantizes parts of the decoder"),
-    **dict.fromkeys(
-        (
-            *("resnet", "resnet_unfolded", "dynamic_batch", "mobilenet"),
-            *("mobilenet_v3", "efficientnet_lite"),
-        ),
-        "placement puts no pair on skip branches",
-    ),
-}
 
 
 def tensors(model: Model, seed: int, runs: int) -> dict[str, np.ndarray]:
@@ -330,15 +320,8 @@ def made(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-d
     return make
 
 
-def marked(name: str) -> object:
-    """Strict: once placement knows the rule, the mark has to go."""
-    reason = NOT_YET.get(name.partition("_")[2], "")
-    mark = pytest.mark.xfail(reason=reason, strict=True) if reason else ()
-    return pytest.param(name, marks=mark)
-
-
 @pytest.mark.parametrize("jetpack", TARGETS)
-@pytest.mark.parametrize("name", [marked(name) for name in FIXTURES])
+@pytest.mark.parametrize("name", FIXTURES)
 def test_each_graph_has_the_documented_form(made, name: str, jetpack: str) -> None:  # type: ignore[no-untyped-def]
     form = check_form(*made(name, jetpack), TARGETS[jetpack])
     assert form.violations == ()

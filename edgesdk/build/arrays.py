@@ -100,6 +100,11 @@ class ArrayFeeds:
         """Runs of the model for all samples."""
         return len(self.chosen)
 
+    @property
+    def samples(self) -> int:
+        """Rows of the arrays in all runs, those that fill up the last one not counted."""
+        return sum(map(self._present, self.chosen))
+
     def __iter__(self) -> Iterator[tuple[str, dict[str, Array]]]:
         """One run's inputs at a time, named FILE[row] or FILE[first:end].
 
@@ -134,6 +139,12 @@ class ArrayFeeds:
     def _rows_a_run(self) -> int:
         return max(self._rows(spec) for spec in self.inputs)
 
+    def _present(self, run: int) -> int:
+        """Samples in one run."""
+        rows = self._rows_a_run()
+        spec = next(spec for spec in self.inputs if self._rows(spec) == rows)
+        return min(rows, int(self.file.arrays[spec.name].shape[0]) - run * rows)
+
     def _rows(self, spec: TensorSpec) -> int:
         """Rows of its array that one run takes."""
         held = self.file.arrays[spec.name]
@@ -154,7 +165,7 @@ class ArrayFeeds:
 
     def _name(self, run: int) -> str:
         rows = self._rows_a_run()
-        where = str(run) if rows == 1 else f"{run * rows}:{(run + 1) * rows}"
+        where = str(run) if rows == 1 else f"{run * rows}:{run * rows + self._present(run)}"
         return f"{self.file.path.name}[{where}]"
 
     def _open(

@@ -60,7 +60,7 @@ def build(request: BuildRequest, out: Path, progress: Progress = silent) -> Bund
     _check(built, request.jetpack.max_opset)
     if manifest.accuracy is None:
         manifest = replace(manifest, accuracy=jury.evidence(built))
-    manifest = replace(manifest, warnings=_warnings(request, manifest))
+    manifest = replace(manifest, warnings=_warnings(request, manifest, model))
     return write_bundle(out, built, manifest)
 
 
@@ -136,10 +136,14 @@ def _check(model: Model, max_opset: int) -> None:
         )
 
 
-def _warnings(request: BuildRequest, manifest: Manifest) -> tuple[str, ...]:
+def _warnings(request: BuildRequest, manifest: Manifest, model: Model) -> tuple[str, ...]:
     found = [GUESS] if manifest.spec and not request.spec else []
     if request.requantize and quantized_operators(request.model):
         found.append(REQUANTIZED)
+    if manifest.spec and model.inputs[0].shape[0] != 1:
+        found.append(
+            f"{model.inputs[0]} takes several pictures in one run; apps feed one at a time"
+        )
     calibration = manifest.calibration
     if calibration and calibration.pictures < FEW:
         found.append(

@@ -48,7 +48,7 @@ def calibration_rows(
         recipe=recipe_name,
         observer=order.recipe.observer,
         source=feeds.source,
-        pictures=seen.pictures,
+        pictures=feeds.samples or seen.pictures,
         skipped=dict(seen.skipped),
         ranges=dict(_ranges(made)),
         balanced=dict(made.draft.carriers),

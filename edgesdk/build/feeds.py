@@ -30,6 +30,8 @@ class PictureFeeds:
     preprocess: Preprocess
     inputs: tuple[TensorSpec, ...]
     """The model's: one, float32 of shape (N, 3, H, W)."""
+    samples: int = 0
+    """Readable pictures of the last whole iteration."""
 
     @property
     def source(self) -> str:
@@ -67,6 +69,7 @@ class PictureFeeds:
                 group = []
         if group:
             yield self._feed(group)
+        self.samples = count
         if not varied:
             raise DataError(
                 f"all {count} pictures are one flat colour: ranges found on them mean nothing",

@@ -21,7 +21,13 @@ def lower(proto: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     """The same model in the older set `opset`. Raises ModelError naming the operator."""
     lowered = onnx.ModelProto()
     lowered.CopyFrom(proto)
+    newest = onnx.defs.onnx_opset_version()
     own = next(o for o in lowered.opset_import if o.domain in ("", "ai.onnx"))
+    if own.version > newest:
+        raise ModelError(
+            f"the model is of operator set {own.version}; onnx {onnx.__version__} knows {newest}",
+            f"export the model with opset {opset}, or update the package onnx",
+        )
     writer = _Writer(lowered.graph, own.version, opset)
     nodes = [new for node in lowered.graph.node for new in writer.lowered(node)]
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
