@@ -13,12 +13,10 @@ from onnx.reference import ReferenceEvaluator
 from edgesdk.backends import load_backend
 from edgesdk.calibration import CalibrationTable, TensorRange, collect, load_recipe
 from edgesdk.calibration.table import make_table
-from edgesdk.errors import ModelError
 from edgesdk.lint import check_for_tensorrt
 from edgesdk.model import Model
 from edgesdk.model.edit import with_outputs
 from edgesdk.model.prepare import prepare
-from edgesdk.quantize.fp16 import write_fp16
 from edgesdk.quantize.layers import Layer, find_layers
 from edgesdk.quantize.probe import layer_sqnr_db, probe_model
 from edgesdk.quantize.qdq import round_weight, weight_scales, write_qdq
@@ -120,7 +118,6 @@ def test_the_float_model_is_left_as_it_was() -> None:
     table = calibrated(model)
     write_qdq(model, table, layers)
     probe_model(model, table, layers)
-    write_fp16(model)
     assert model.to_bytes() == before
 
 
@@ -187,56 +184,11 @@ def test_a_layer_that_never_varies_has_nothing_to_lose() -> None:
     assert keep_in_float([layer("dead", 1), layer("exact", 99)], noise, recipe) == ()
 
 
-def test_an_fp16_graph_takes_and_gives_float32_and_computes_in_float16() -> None:
-    model = prepare(Model.of(small_detector()), 17, {})
-    half = write_fp16(model)
-    onnx.checker.check_model(half.proto, full_check=True)
-    assert [s.dtype for s in (*half.inputs, *half.outputs)] == ["float32", "float32"]
-    kinds = {t.data_type for t in half.proto.graph.initializer}
-    assert TensorProto.FLOAT not in kinds
-    x = PICTURES[0]
-    # FP16 keeps 11 bits, 66 dB; 50 dB leaves room for the sums.
-    assert sqnr_db(run(model, x)["output"], run(half, x)["output"]) > 50
-
-
-def test_resize_keeps_its_scales_in_float32() -> None:
-    scales = np.array([1, 1, 2, 2], np.float32)
-    nodes = [
-        helper.make_node("Mul", ["images", "two"], ["m"], "mul"),
-        helper.make_node("Resize", ["m", "", "scales"], ["y"], "resize", mode="nearest"),
-    ]
-    constants = {"scales": scales, "two": np.array(2, np.float32)}
-    proto = make_model(nodes, constants, {"images": [1, 3, 4, 4]}, ["y"])
-    half = write_fp16(prepare(Model.of(proto), 17, {}))
-    onnx.checker.check_model(half.proto, full_check=True)
-    x = np.arange(48, dtype=np.float32).reshape(1, 3, 4, 4)
-    np.testing.assert_array_equal(run(half, x)["y"], 2 * x.repeat(2, axis=2).repeat(2, axis=3))
-
-
-def test_a_weight_beyond_float16_is_refused_by_name() -> None:
-    nodes = [helper.make_node("Mul", ["images", "large"], ["y"], "mul")]
-    constants = {"large": np.array([1e6, 1], np.float32).repeat(2)}
-    proto = make_model(nodes, constants, {"images": [1, 3, 4, 4]}, ["y"])
-    with pytest.raises(ModelError, match="'large' holds 1e"):
-        write_fp16(prepare(Model.of(proto), 17, {}))
-
-
 def test_a_range_of_zero_still_gives_a_scale_that_tensorrt_takes() -> None:
     model = prepare(Model.of(small_detector()), 19, {})
     layers = find_layers(model, OPERATORS)
     zero = {layer.activation: TensorRange(0.0, 0.0, 0.0, 1) for layer in layers}
     assert check_for_tensorrt(write_qdq(model, CalibrationTable("mse", 1, zero), layers), 19) == ()
-
-
-def test_a_limit_that_means_none_is_no_obstacle_to_float16() -> None:
-    largest = np.finfo(np.float32).max
-    nodes = [helper.make_node("Clip", ["images", "low", "high"], ["y"], "clip")]
-    constants = {"low": np.array(0, np.float32), "high": np.array(largest, np.float32)}
-    half = write_fp16(
-        prepare(Model.of(make_model(nodes, constants, {"images": [1, 3, 4, 4]}, ["y"])), 17, {})
-    )
-    x = np.linspace(-2, 2, 48, dtype=np.float32).reshape(1, 3, 4, 4)
-    np.testing.assert_allclose(run(half, x)["y"], np.maximum(x, 0), atol=1e-3)
 
 
 def test_a_model_may_already_use_the_names_that_we_would_give() -> None:

@@ -48,7 +48,7 @@ def find_islands(model: Model, largest: Mapping[str, float]) -> dict[str, str]:
     for node in view.nodes:
         if node.name in reasons or node.op_type in (*PAIR, *SHAPE_ONLY):
             continue
-        reason = "" if view.is_arithmetic_on_constants(node) else judge.reason(node)
+        reason = "" if view.is_exact(node) else judge.reason(node)
         if reason:
             reasons[node.name] = reason
     for nodes in normalisations(view):
