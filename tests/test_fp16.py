@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -29,6 +29,7 @@ from tests.fp16_nets import (
 from tests.onnx_graphs import make_model
 
 make = helper.make_node
+TOKENS = np.random.default_rng(0).normal(size=(1, 16, 8)).astype(np.float32)
 HALF_DB = 50
 """FP16 keeps 11 bits, 66 dB; the rest is room for the sums."""
 
@@ -64,7 +65,7 @@ def test_an_fp16_graph_takes_and_gives_float32_and_computes_in_float16() -> None
 
 
 def test_attention_and_layer_norms_answer_nearly_as_in_float32() -> None:
-    x = np.random.default_rng(0).normal(size=(1, 16, 8)).astype(np.float32)
+    x = TOKENS
     for epsilon in (1e-5, 1e-12):
         model = attention_net(epsilon)
         half = write_fp16(model)
@@ -187,6 +188,10 @@ HARD = {
     "batch norm with a small variance": (
         [make("BatchNormalization", ["x", "s", "b", "m", "v"], ["y"], "n")],
         {"s": np.ones(1, F), "b": np.ones(1, F), "m": np.zeros(1, F), "v": np.full(1, 1e-9, F)},
+    ),
+    "batch norm with an epsilon below float16": (
+        [make("BatchNormalization", ["x", "s", "b", "m", "v"], ["y"], "n", epsilon=1e-9)],
+        {"s": np.ones(1, F), "b": np.ones(1, F), "m": np.zeros(1, F), "v": np.zeros(1, F)},
     ),
     "factors below float16": (
         [make("Mul", ["x", "s"], ["a"], "a"), make("Mul", ["a", "l"], ["y"], "b")],
@@ -428,6 +433,52 @@ def test_a_dead_channel_gets_a_scale_that_rounds_its_weights_to_zero() -> None:
     assert found[1] == 2.0**-24
     alone = np.array([3e-32], F)
     np.testing.assert_array_equal(representable_scale(alone), alone)
+
+
+def test_weights_that_a_graph_quantizes_itself_are_rounded_from_float32() -> None:
+    scale, weight = np.full(4, 0.01, F), np.random.default_rng(4).normal(size=(4, 3, 1, 1))
+    nodes = [
+        make("QuantizeLinear", ["w", "scale", "zero"], ["q"], "q", axis=0),
+        make("DequantizeLinear", ["q", "scale", "zero"], ["d"], "d", axis=0),
+        make("Conv", ["x", "d"], ["y"], "conv"),
+    ]
+    constants = {"w": weight.astype(F), "scale": scale, "zero": np.zeros(4, np.int8)}
+    half = write_fp16(prepared(nodes, constants, [1, 3, 32, 32], ["y"]))
+    check(half)
+    assert stored(half)["w"] == "float32"
+    assert types(half)["d"] == TensorProto.FLOAT16
+
+
+ALL_NODES = {
+    "detector": [n.name for n in detector().proto.graph.node],
+    "int8 detector": [n.name for n in quantized(detector(19), PICTURES).proto.graph.node],
+    "attention": [n.name for n in attention_net(1e-5).proto.graph.node],
+}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_any_nodes_may_be_kept(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(ALL_NODES)))
+    keep = data.draw(st.sets(st.sampled_from(ALL_NODES[name])))
+    model = attention_net(1e-5) if name == "attention" else detector(19)
+    if name == "int8 detector":
+        model = quantized(model, PICTURES)
+    half = write_fp16(model, keep)
+    check(half)
+    known, nodes = types(half), {n.name: n for n in half.proto.graph.node}
+    for kept in (nodes[n] for n in keep if n in nodes):
+        seen = {known[t] for t in (*kept.input, *kept.output) if t in known}
+        assert TensorProto.FLOAT16 not in seen
+    casts = [(n.input[0], n.attribute[0].i) for n in half.proto.graph.node if n.op_type == "Cast"]
+    assert len(casts) == len(set(casts)), "a tensor is cast once"
+    assert not {n.output[0] for n in half.proto.graph.node if n.op_type == "Cast"} & {
+        tensor for tensor, _ in casts
+    }, "nothing is cast there and back"
+    x = TOKENS if name == "attention" else PICTURES[0]
+    exact, found = run(model, x), run(half, x)
+    least = 25 if name == "int8 detector" else HALF_DB
+    assert all(sqnr_db(exact[output], found[output]) > least for output in exact)
 
 
 # Measuring on a CPU.

@@ -8,7 +8,7 @@ from onnx import helper
 
 from edgesdk.model import Model
 from edgesdk.model.edit import with_outputs
-from edgesdk.quantize.fp16 import find_islands, peaks, tensors_to_watch, write_fp16
+from edgesdk.quantize.fp16 import find_islands, peaks, simulate_fp16, tensors_to_watch, write_fp16
 from tests.fp16_nets import (
     PICTURES,
     attention_net,
@@ -160,6 +160,24 @@ def test_peaks_leave_the_answers_alone() -> None:
     more = peaks(model, tensors_to_watch(model)).model
     x = PICTURES[0]
     np.testing.assert_array_equal(run(model, x)["output"], run(more, x)["output"])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [0, 17, 99])
+def test_a_peak_passes_over_no_nan_and_no_infinity(bad: float, place: int) -> None:
+    model = prepared([helper.make_node("Relu", ["x"], ["y"], "relu")], {}, [1, 100], ["y"])
+    x = np.ones((1, 100), np.float32)
+    x[0, place] = bad
+    found = observed(model, [x, np.ones((1, 100), np.float32)])
+    assert not np.isfinite(found["x"])
+    assert set(find_islands(model, found)) == {"relu"}
+
+
+def test_peaks_of_the_simulation_show_where_float16_overflows() -> None:
+    simulated = simulate_fp16(write_fp16(huge_net()))
+    found = observed(simulated, PICTURES)
+    assert np.isfinite(found["x"])
+    assert not np.isfinite(found["a"])
 
 
 def test_a_lost_epsilon_would_divide_by_zero() -> None:

@@ -94,7 +94,7 @@ class _Judge:
         value = self.bounds.get(name)
         if value is None:
             return ""
-        if value > LARGEST:
+        if not value <= LARGEST:  # NaN too
             return (
                 f"it {verb} values up to {value:.4g} ({name!r}); FP16 ends at {LIMIT:.0f}, "
                 f"and 1/{HEADROOM} of that is safe"
