@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from edgesdk.backends import load_backend, opened
 from edgesdk.calibration import CalibrationTable, TensorRange
@@ -20,6 +21,9 @@ from tests.onnx_graphs import make_model, small_detector
 
 OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 RNG = np.random.default_rng(11)
+TOKENS = RNG.normal(size=(1, 16, 8)).astype(np.float32)
+HALF_DB = 50
+"""FP16 keeps 11 bits, 66 dB; the rest is room for the sums."""
 PICTURES = [RNG.normal(size=(1, 3, 32, 32)).astype(np.float32) for _ in range(3)]
 
 
@@ -36,6 +40,25 @@ def observed(model: Model, pictures: list[np.ndarray]) -> dict[str, float]:
     backend = load_backend("onnxruntime", threads=1, exact=True)
     with opened(backend, watched.model) as session:
         return watched.observe(session, ({model.inputs[0].name: x} for x in pictures))
+
+
+def kinds(model: Model) -> Counter[str]:
+    return Counter(node.op_type for node in model.proto.graph.node)
+
+
+def stored(model: Model) -> dict[str, str]:
+    return {t.name: numpy_helper.to_array(t).dtype.name for t in model.proto.graph.initializer}
+
+
+def types(model: Model) -> dict[str, int]:
+    graph = model.proto.graph
+    values = (*graph.value_info, *graph.input, *graph.output)
+    return {v.name: v.type.tensor_type.elem_type for v in values}
+
+
+def check(model: Model) -> None:
+    onnx.checker.check_model(model.proto, full_check=True)
+    onnx.shape_inference.infer_shapes(model.proto, check_type=True, strict_mode=True)
 
 
 def sqnr_db(reference: np.ndarray, other: np.ndarray) -> float:
