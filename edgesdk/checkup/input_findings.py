@@ -14,8 +14,9 @@ LEAST_PICTURES = 8
 """With fewer, a t of 3 is easily chance."""
 LARGE_GAIN = 1.3
 """A model so much surer with another input is a problem, not a doubt."""
-FAR = 1.0
-"""Of the first layer's statistics, in standard deviations. Right inputs stay below .5."""
+FAR, FAR_ALONE = 0.5, 1.0
+"""Of the first layer's statistics, in standard deviations: where another preprocessing halves it,
+and where none does, which may be the pictures' doing."""
 TINY_INPUT, HUGE_INPUT = 0.02, 300.0
 """Magnitudes that none of the usual conventions has: 0..255, 0..1, -1..1, about -2.6..2.6."""
 FEW_PICTURES = 32
@@ -110,10 +111,12 @@ def _trial(trial: PreprocessTrial, measure: str) -> Finding:
 def _first_layer(calibration: Calibration) -> Iterator[Finding]:
     check = calibration.preprocessing
     own = check.trials[0].deviation if check and check.trials else None
-    if check is None or own is None or own <= FAR:
+    if check is None or own is None:
         return
     others = [t for t in check.trials[1:] if t.deviation is not None and t.deviation < own / 2]
     best = min(others, key=lambda t: t.deviation or 0) if others else None
+    if own <= (FAR if best else FAR_ALONE):
+        return
     hint = f"; {best.title}: {best.deviation:.2f}" if best else ""
     yield Finding(
         "preprocessing-first-layer",
