@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from base64 import b64decode
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import mean
 
 import cv2
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import helper
 
+from edgesdk.backends import load_backend, opened
 from edgesdk.bundle import (
     InputChannel,
     Manifest,
@@ -27,6 +30,7 @@ from edgesdk.bundle import (
 from edgesdk.checkup import (
     Finding,
     VarietyMeter,
+    accumulated_db,
     dominant_pictures,
     examine,
     input_channels,
@@ -36,6 +40,7 @@ from edgesdk.checkup import (
 )
 from edgesdk.checkup.gather import half_share
 from edgesdk.checkup.thumbnails import MAX_BYTES
+from edgesdk.model import Model
 from edgesdk.pictures import Picture
 from edgesdk.preprocess import Preprocess
 from tests.checkup_samples import (
@@ -49,6 +54,7 @@ from tests.checkup_samples import (
     calibrated,
     ranged,
 )
+from tests.onnx_graphs import make_model
 
 
 def only(manifest: Manifest, severity: str = "warning") -> Finding:
@@ -406,6 +412,28 @@ def test_thumbnails_are_small_pictures_of_the_first_four_only() -> None:
         content = np.frombuffer(b64decode(data), np.uint8)
         assert len(content) <= MAX_BYTES
         assert cv2.imdecode(content, cv2.IMREAD_COLOR).shape == (90, 160, 3)
+
+
+def test_the_error_of_a_layer_and_all_before_it_is_that_of_the_graphs() -> None:
+    def scaled(*factors: float) -> Model:
+        constants = {f"w{i}": np.full((1, 1, 1, 1), f, np.float32) for i, f in enumerate(factors)}
+        nodes = [
+            helper.make_node("Conv", ["x", "w0"], ["a"], "first"),
+            helper.make_node("Conv", ["a", "w1"], ["y"], "second"),
+        ]
+        return Model.of(make_model(nodes, constants, {"x": [1, 1, 4, 4]}, ["y"]))
+
+    feeds = [{"x": np.random.default_rng(3).normal(size=(1, 1, 4, 4)).astype(np.float32)}]
+    found = accumulated_db(
+        scaled(1.0, 1.0),
+        scaled(1.1, 1.25),  # the second layer is 1.375 times what it should be
+        ["first", "second", "gone"],
+        feeds,
+        partial(opened, load_backend("reference")),
+    )
+    assert set(found) == {"first", "second"}
+    assert found["first"] == pytest.approx(20.0, abs=1e-3)
+    assert found["second"] == pytest.approx(-20 * np.log10(0.375), abs=1e-3)
 
 
 def test_the_picture_of_most_ranges_comes_first() -> None:

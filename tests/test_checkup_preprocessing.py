@@ -130,7 +130,7 @@ class BoxDecoder:
 
 @dataclass
 class BrightestPlace:
-    """A detector that finds the brightest column, the surer the nearer the input's top is `span`."""
+    """A detector that finds the brightest column, the surer the nearer the input's top is."""
 
     span: float
     whole_frame: bool = False
