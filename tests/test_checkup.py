@@ -179,6 +179,12 @@ def test_poor_sets_of_pictures_are_a_warning(changes: dict[str, object], found: 
     assert only(calibrated(**changes)).id == found
 
 
+def test_one_scene_is_remarked_and_many_are_not() -> None:
+    scene = only(calibrated(variety=Variety(128, 128, 18.0)), "info")
+    assert (scene.id, scene.severity) == ("uniform-pictures", "info")
+    assert examine(calibrated(variety=Variety(128, 128, 60.0))).findings == ()
+
+
 # --- ranges -------------------------------------------------------------------------------------
 
 
