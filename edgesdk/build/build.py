@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -39,6 +40,9 @@ from edgesdk.quantize.layers import find_layers
 from edgesdk.spec import ModelSpec
 from edgesdk.vision.decoders import make_decoder
 
+MOST_WORKERS = 4
+"""Pictures measured at a time: each has its own copy of both models."""
+
 
 def build(request: BuildRequest, out: Path, progress: Progress = silent) -> Bundle:
     """Build a bundle at `out`.
@@ -62,7 +66,15 @@ def build(request: BuildRequest, out: Path, progress: Progress = silent) -> Bund
         limit = FEW if request.precision == "fp32" else load_recipe(request.recipe).max_pictures
         pictures = request.data.thinned(limit)
     if pictures is not None:
-        meter = AccuracyMeter(float_model, built, spec, backend, progress)
+        meter = AccuracyMeter(
+            float_model,
+            built,
+            spec,
+            load_backend("onnxruntime", threads=1, exact=True),
+            progress,
+            sum(layer.macs for layer in manifest.layers),
+            min(os.cpu_count() or 1, MOST_WORKERS),
+        )
         accuracy = meter.measure(pictures, request.held_out is not None)
         manifest = replace(manifest, accuracy=accuracy)
     manifest = replace(manifest, warnings=_warnings(request, manifest))
