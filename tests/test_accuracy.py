@@ -20,6 +20,7 @@ from edgesdk.detections import Detections
 from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array
 from edgesdk.vision.decoders import make_decoder
+from tests.pycocotools_alone import pycocotools_figures
 
 
 def compared(*pairs: tuple[Array, Array]) -> OutputError:
@@ -228,6 +229,7 @@ def test_real_detectors_reach_their_known_accuracy_on_coco(
     decoder = make_decoder(table, "here", preprocess)
     assert decoder.task == "detect"
     metric = DetectionMetric()
+    pairs = []
     with tarfile.open(folder / "data/coco192.tar") as tar:
         pictures = [n for n in tar.getnames() if n.startswith("images/val2017/")]
         for path in pictures:
@@ -236,9 +238,11 @@ def test_real_detectors_reach_their_known_accuracy_on_coco(
             outputs = session.run(names, {session.get_inputs()[0].name: tensor})
             found = decoder.decode(dict(zip(names, outputs, strict=True)), placement)
             metric.add(found, truth)
+            pairs.append((found, truth))
     result = metric.result()
     assert len(pictures) == 64
     assert (result["mAP50-95"], result["mAP50"]) == pytest.approx(expected, abs=0.03)
+    assert tuple(result.values()) == pytest.approx(pycocotools_figures(pairs), abs=1e-9)
 
 
 def read(tar: tarfile.TarFile, path: str) -> tuple[Array, Detections]:

@@ -18,12 +18,13 @@ def drop_of(before: list[bool], after: list[bool], **settings: int) -> TaskMetri
 
 
 def test_every_draw_has_as_many_pictures_as_there_are() -> None:
-    weights = draw_weights(64, 200)
+    weights = np.concatenate(list(draw_weights(64, 200)))
     assert weights.shape == (200, 64)
     assert (weights.sum(axis=1) == 64).all()
     # With replacement, a picture is missing from a draw with probability (1 - 1/64)^64 = .365.
     assert (weights == 0).mean() == pytest.approx((1 - 1 / 64) ** 64, abs=0.01)
-    assert (draw_weights(64, 200) == weights).all(), "the same build gives the same interval"
+    again = np.concatenate(list(draw_weights(64, 200)))
+    assert (again == weights).all(), "the same build gives the same interval"
 
 
 def test_the_interval_is_that_of_the_binomial() -> None:
@@ -69,6 +70,16 @@ def test_no_difference_in_few_pictures_is_no_proof_of_none() -> None:
     assert (metric.drop_low, metric.drop_high) == pytest.approx((-0.0711, 0.0711), abs=1e-4)
     (exact,) = compare(AnswerTable(same), AnswerTable(same), 50, exact=True)
     assert (exact.drop_low, exact.drop_high) == (0, 0), "unless the outputs are the same anyway"
+
+
+def test_very_many_pictures_are_drawn_in_blocks_and_less_often() -> None:
+    blocks = list(draw_weights(1_500_000, 3))
+    assert [block.shape for block in blocks] == [(1, 1_500_000)] * 3
+    before = [True] * 20_000
+    after = [i % 10 != 0 for i in range(20_000)]
+    metric = drop_of(before, after)
+    assert metric.draws == 250
+    assert metric.drop_low == pytest.approx(0.1 - 1.96 * np.sqrt(0.09 / 20_000), abs=0.001)
 
 
 def test_one_picture_has_a_figure_and_no_interval() -> None:
