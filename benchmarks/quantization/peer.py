@@ -64,7 +64,12 @@ class Job:
         return ({name: np.ascontiguousarray(tensor[None])} for tensor in self.tensors())
 
 
-def onnxruntime_peer(method: str) -> Callable[[Job], dict[str, Any]]:
+After = Callable[[], dict[str, Any]]
+"""What the method says of its accuracy, worked out when its cost has been taken."""
+Method = Callable[[Job], After]
+
+
+def onnxruntime_peer(method: str) -> Method:
     """onnxruntime's static quantizer: Q/DQ, symmetric int8, per-channel weights, float bias."""
     from onnxruntime.quantization import (  # noqa: PLC0415 (each peer costs its own imports)
         CalibrationMethod,
@@ -82,7 +87,7 @@ def onnxruntime_peer(method: str) -> Callable[[Job], dict[str, Any]]:
         def get_next(self) -> dict[str, np.ndarray] | None:
             return next(self._feeds, None)
 
-    def run(job: Job) -> dict[str, Any]:
+    def run(job: Job) -> After:
         options = {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False}
         if method == "Percentile":
             options["CalibPercentile"] = 99.99
@@ -99,16 +104,16 @@ def onnxruntime_peer(method: str) -> Callable[[Job], dict[str, Any]]:
             calibrate_method=CalibrationMethod[method.partition(",")[0]],
             extra_options=options,
         )
-        return {}
+        return dict
 
     return run
 
 
-def modelopt_peer(method: str) -> Callable[[Job], dict[str, Any]]:
+def modelopt_peer(method: str) -> Method:
     """NVIDIA ModelOpt's ONNX quantizer, the rest of the graph left in float32."""
     from modelopt.onnx.quantization import quantize  # noqa: PLC0415
 
-    def run(job: Job) -> dict[str, Any]:
+    def run(job: Job) -> After:
         quantize(
             job.model,
             quantize_mode="int8",
@@ -119,12 +124,12 @@ def modelopt_peer(method: str) -> Callable[[Job], dict[str, Any]]:
             high_precision_dtype="fp32",
             log_level="WARNING",
         )
-        return {}
+        return dict
 
     return run
 
 
-def nncf_peer(method: str) -> Callable[[Job], dict[str, Any]]:
+def nncf_peer(method: str) -> Method:
     """NNCF's post-training quantization, performance preset."""
     import nncf  # noqa: PLC0415
     from nncf.quantization.advanced_parameters import (  # noqa: PLC0415
@@ -132,28 +137,16 @@ def nncf_peer(method: str) -> Callable[[Job], dict[str, Any]]:
         QuantizationParameters,
     )
 
-    def run(job: Job) -> dict[str, Any]:
+    def run(job: Job) -> After:
         model = onnx.load(job.model)
         data = nncf.Dataset(list(range(len(job.tensors()))), _feed_of(job))
         settings = {
             "preset": nncf.QuantizationPreset.PERFORMANCE,
             "subset_size": len(job.tensors()),
         }
-        said: dict[str, Any] = {}
         if method == "accuracy control":
-            scored: list[float] = []
-            made = nncf.quantize_with_accuracy_control(
-                model,
-                data,
-                nncf.Dataset(list(range(VALIDATION_PICTURES)), _feed_of(job)),
-                _validation(job, scored),
-                max_drop=0.01,
-                drop_type=nncf.DropType.RELATIVE,
-                **settings,
-            )
-            # First the float model, then the quantized one, then those with layers given back.
-            said = {"validated": [round(value, 4) for value in scored]}
-        elif method == "per-tensor":
+            return _with_accuracy_control(job, model, data, settings)
+        if method == "per-tensor":
             per_tensor = AdvancedQuantizationParameters(
                 activations_quantization_params=QuantizationParameters(per_channel=False)
             )
@@ -161,9 +154,33 @@ def nncf_peer(method: str) -> Callable[[Job], dict[str, Any]]:
         else:
             made = nncf.quantize(model, data, **settings)
         onnx.save(made, job.out)
-        return said
+        return dict
 
     return run
+
+
+def _with_accuracy_control(
+    job: Job, model: onnx.ModelProto, data: Any, settings: dict[str, Any]
+) -> After:
+    import nncf  # noqa: PLC0415
+
+    validate = _validation(job)
+    seen = range(VALIDATION_PICTURES)
+    made = nncf.quantize_with_accuracy_control(
+        model,
+        data,
+        nncf.Dataset(list(seen), _feed_of(job)),
+        validate,
+        max_drop=0.01,
+        drop_type=nncf.DropType.RELATIVE,
+        **settings,
+    )
+    onnx.save(made, job.out)
+    return lambda: {
+        "on": f"the {VALIDATION_PICTURES} pictures of its validation",
+        "float": round(validate(model, seen)[0], 4),
+        "int8": round(validate(made, seen)[0], 4),
+    }
 
 
 def _feed_of(job: Job) -> Callable[[int], dict[str, np.ndarray]]:
@@ -171,7 +188,7 @@ def _feed_of(job: Job) -> Callable[[int], dict[str, np.ndarray]]:
     return lambda index: {name: np.ascontiguousarray(tensors[index][None])}
 
 
-def _validation(job: Job, scored: list[float]) -> Callable[[Any, Any], tuple[float, list[float]]]:
+def _validation(job: Job) -> Callable[[Any, Any], tuple[float, list[float]]]:
     """The task's metric on the first calibration pictures, as a user of NNCF would write it."""
     from benchmarks.quantization.cases import CASES  # noqa: PLC0415
 
@@ -181,13 +198,12 @@ def _validation(job: Job, scored: list[float]) -> Callable[[Any, Any], tuple[flo
     def validate(model: Any, items: Any) -> tuple[float, list[float]]:
         chosen = [pictures[index] for index in items]
         cards = case.score(model.SerializeToString(), iter(chosen))
-        scored.append(cards.main_figure())
-        return scored[-1], [cards.of([i]).main_figure() for i in range(len(chosen))]
+        return cards.main_figure(), [cards.of([i]).main_figure() for i in range(len(chosen))]
 
     return validate
 
 
-METHODS: dict[str, tuple[Callable[[str], Callable[[Job], dict[str, Any]]], str]] = {
+METHODS: dict[str, tuple[Callable[[str], Method], str]] = {
     "onnxruntime min-max": (onnxruntime_peer, "MinMax"),
     "onnxruntime min-max, all operators": (onnxruntime_peer, "MinMax, all operators"),
     "onnxruntime entropy": (onnxruntime_peer, "Entropy"),
@@ -207,7 +223,7 @@ def main() -> None:
     make, argument = METHODS[job.method]
     run = make(argument)
     imported, cpu, wall = resident_mb(), process_cpu_seconds(), time.monotonic()
-    said = run(job)
+    after = run(job)
     cost = {
         "cpu_seconds": round(process_cpu_seconds() - cpu, 2),
         "wall_seconds": round(time.monotonic() - wall, 2),
@@ -223,7 +239,9 @@ def main() -> None:
     }
     packages = ("onnxruntime", "nvidia-modelopt", "nncf", "onnx", "torch", "numpy")
     versions = {name: version(name) for name in packages}
-    sys.stdout.write("\n" + json.dumps({"cost": cost, "said": said, "versions": versions}) + "\n")
+    sys.stdout.write(
+        "\n" + json.dumps({"cost": cost, "said": after(), "versions": versions}) + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from pycocotools.cocoeval import COCOeval
 
 from edgesdk.detections import Detections
 
+RECALLS = np.linspace(0.0, 1.0, 101)
+"""Where COCO reads the precision."""
 CHUNK = 100
 """Draws at once: bounds the memory."""
 
@@ -83,9 +85,8 @@ def _class_precision(
     # The envelope: the best precision at this recall or a larger one.
     envelope = np.maximum.accumulate(precision[..., ::-1], 2)[..., ::-1]
     recall = right / np.maximum(positives, 1)[:, None, None]
-    # Recalls 0, .01 ... 1 that are first reached at each entry; recall 0 is at the first one.
-    reached = np.floor(recall * 100 + 1e-9)
-    steps = np.diff(reached, axis=2, prepend=-1.0)
+    # How many of the recalls 0, .01 ... 1 are reached first at each entry.
+    steps = np.diff(np.searchsorted(RECALLS, recall, side="right"), axis=2, prepend=0)
     return (envelope * steps).sum(2) / 101 * present, present
 
 
