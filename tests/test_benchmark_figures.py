@@ -73,6 +73,19 @@ def test_a_float_graph_has_no_int8_and_a_per_channel_activation_is_counted() -> 
     assert found["per_channel_activation_quantizers"] == 1
 
 
+@pytest.mark.parametrize(("operator", "share"), [("MaxPool", 12 / 28), ("AveragePool", 0.0)])
+def test_a_pair_counts_through_operators_that_only_move_values(operator: str, share: float) -> None:
+    model = conv_graph(True)
+    conv = next(n for n in model.graph.node if n.op_type == "Conv")
+    conv.input[0] = "moved"
+    model.graph.node.insert(
+        4, helper.make_node(operator, ["xd"], ["moved"], kernel_shape=[1, 1], name="between")
+    )
+    found = form(model, conv_graph(False))
+    assert found["int8_mac_share"] == pytest.approx(share, abs=1e-4)
+    assert found["int8_mac_share_direct"] == 0.0
+
+
 def test_uint8_is_seen_in_the_zero_point_and_where_there_is_none() -> None:
     model = conv_graph(True)
     del model.graph.node[0].input[2], model.graph.node[1].input[2]

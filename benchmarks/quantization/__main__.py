@@ -58,9 +58,9 @@ def main(only: tuple[str, ...], quick: bool, limit: float, peers: Path | None) -
     report.runs[date] = {"command": said, "machine": asdict(read_machine(Path("/")))}
     began = time.monotonic()
     for name in dict.fromkeys(case for case, _ in wanted):
-        run([*JUDGE, "prepare", name], limit)
+        broken = _prepare(name, limit)
         for method in (m for case, m in wanted if case == name):
-            row = _row(CASES[name], method, python, limit, 200 if quick else 1000)
+            row = broken or _row(CASES[name], method, python, limit, 200 if quick else 1000)
             report.add({"model": name, "method": method, "run": date, **row})
             report.write(path)  # after each row: a run that is stopped has not been for nothing
             click.echo(
@@ -74,6 +74,15 @@ def _export(python: Path, path: Path) -> None:
         run([python, "-m", "benchmarks.quantization.yolov8", path], 600)
     except Failed as error:
         raise click.ClickException(f"the YOLOv8-style model: {error}") from error
+
+
+def _prepare(name: str, limit: float) -> dict[str, Any]:
+    """Empty, or the row of a case that cannot be measured at all."""
+    try:
+        run([*JUDGE, "prepare", name], limit)
+    except Failed as error:
+        return {"failed": f"the float model: {error}"}
+    return {}
 
 
 def _row(case: Case, method: str, python: Path, limit: float, draws: int) -> dict[str, Any]:

@@ -11,6 +11,19 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+MOVERS = (
+    "Concat",
+    "Flatten",
+    "Identity",
+    "MaxPool",
+    "Reshape",
+    "Slice",
+    "Split",
+    "Squeeze",
+    "Transpose",
+    "Unsqueeze",
+)
+"""Operators whose outputs are values of their inputs; Resize too, when it takes the nearest."""
 POINTWISE = ("Mul", "Add", "Sub", "Div")
 
 
@@ -23,11 +36,12 @@ def form(model: onnx.ModelProto, reference: onnx.ModelProto) -> dict[str, Any]:
     quantizers = [n for n in pairs if n.op_type == "QuantizeLinear"]
     on_weights = [n for n in quantizers if n.input[0] in weights]
     activations = [n for n in quantizers if n.input[0] not in weights]
-    inside, total = _macs(model, made)
+    inside, direct, total = _macs(model, made)
     extra = {kind: _count(model)[kind] - _count(reference)[kind] for kind in POINTWISE}
     return {
         "opset": next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx")),
         "int8_mac_share": round(inside / total, 4) if total else 0.0,
+        "int8_mac_share_direct": round(direct / total, 4) if total else 0.0,
         "activation_quantizers": len(activations),
         "per_channel_activation_quantizers": sum(_scales(n, weights) > 1 for n in activations),
         "uint8_nodes": sum(_is_uint8(n, weights, made) for n in pairs),
@@ -43,25 +57,41 @@ def form(model: onnx.ModelProto, reference: onnx.ModelProto) -> dict[str, Any]:
     }
 
 
-def _macs(model: onnx.ModelProto, made: dict[str, onnx.NodeProto]) -> tuple[int, int]:
-    """Multiply-accumulates in INT8, and all: a layer is INT8 when both its data inputs come
-    from a DequantizeLinear."""
-    inferred = onnx.shape_inference.infer_shapes(model)
-    graph = inferred.graph
+def _macs(model: onnx.ModelProto, made: dict[str, onnx.NodeProto]) -> tuple[int, int, int]:
+    """Multiply-accumulates in INT8, those with no operator between pair and layer, and all.
+
+    A layer is INT8 when both its data inputs come from a DequantizeLinear, directly or through
+    operators that only move values: TensorRT moves a pair past those.
+    """
+    graph = onnx.shape_inference.infer_shapes(model).graph
     shapes = {
         v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim)
         for v in (*graph.input, *graph.output, *graph.value_info)
     }
     shapes |= {t.name: tuple(t.dims) for t in graph.initializer}
-    inside = total = 0
+    inside = direct = total = 0
     for node in graph.node:
         if node.op_type in LAYERS:
             macs = _layer_macs(node, shapes)
             total += macs
-            makers = [made.get(name) for name in node.input[:2]]
-            if all(m is not None and m.op_type == "DequantizeLinear" for m in makers):
+            if all(_is_dequantized(name, made) for name in node.input[:2]):
                 inside += macs
-    return inside, total
+                makers = [made[name].op_type for name in node.input[:2]]
+                direct += macs if set(makers) == {"DequantizeLinear"} else 0
+    return inside, direct, total
+
+
+def _is_dequantized(name: str, made: dict[str, onnx.NodeProto]) -> bool:
+    maker = made.get(name)
+    if maker is None or maker.op_type == "DequantizeLinear":
+        return maker is not None
+    inputs = maker.input if maker.op_type == "Concat" else maker.input[:1]
+    return _moves(maker) and all(_is_dequantized(i, made) for i in inputs)
+
+
+def _moves(node: onnx.NodeProto) -> bool:
+    mode = next((a.s for a in node.attribute if a.name == "mode"), b"nearest")
+    return node.op_type in MOVERS or (node.op_type == "Resize" and mode == b"nearest")
 
 
 def _layer_macs(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> int:

@@ -55,7 +55,10 @@ def by_peer(case: Case, method: str, python: Path, limit_seconds: float) -> Made
     fields |= {"case": case.name, "out": out}
     job.write_text(json.dumps({key: str(value) for key, value in fields.items()}))
     done = run([python, "-m", "benchmarks.quantization.peer", job], limit_seconds)
-    return Made(out, done.answer["said"], done.answer["cost"], done.answer["versions"])
+    said = done.answer["said"]
+    if said:
+        said["drop"] = round(said["float"] - said["int8"], 4)
+    return Made(out, said, done.answer["cost"], done.answer["versions"])
 
 
 def by_edgesdk(case: Case, method: str, limit_seconds: float) -> Made:
@@ -85,9 +88,7 @@ def by_edgesdk(case: Case, method: str, limit_seconds: float) -> Made:
         "start_cpu_seconds": start.cpu_seconds,
         "reading_cpu_seconds": round(reading, 2),
     }
-    kept = ("accuracy", "recovery") if recovers else ("recovery",)
-    said = {key: done.answer[key] for key in kept if done.answer.get(key)}
-    said = _without_paths(said)
+    said = _said(done.answer) if recovers else {}
     packages = ("edgesdk", "onnxruntime", "onnx", "numpy")
     versions = {name: version(name) for name in packages}
     return Made(case.folder / "int8.edge" / "model.onnx", said, cost, versions)
@@ -105,6 +106,15 @@ def _built(
     command += [] if case.zoo else ["--spec", case.spec_path]
     command += [] if recovers else ["--eval", _one_picture(case)]
     return run(command, limit_seconds, {"EDGESDK_CACHE": str(cache)})
+
+
+def _said(bundle: dict[str, Any]) -> dict[str, Any]:
+    """What a bundle states of its accuracy and of the way there; `drop` of the first metric."""
+    kept = ("accuracy", "recovery")
+    said: dict[str, Any] = _without_paths({key: bundle[key] for key in kept if bundle.get(key)})
+    for metric in said.get("accuracy", {}).get("metrics", [])[:1]:
+        said["drop"] = round(metric["float_model"] - metric["bundle"], 4)
+    return said
 
 
 def _without_paths(value: Any) -> Any:

@@ -41,4 +41,6 @@ class Report:
         runs = {date: run for date, run in sorted(self.runs.items()) if date in used}
         path.parent.mkdir(exist_ok=True)
         report = {"what": self.what, "runs": runs, "rows": rows}
-        path.write_text(json.dumps(report, indent=1) + "\n")
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(report, indent=1) + "\n")
+        part.replace(path)
