@@ -104,9 +104,7 @@ class Judge:
         metrics = compare(*tables, len(pairs), draws, exact=exact)
         return metrics, "" if metrics else NO_BOXES
 
-    def agreement(
-        self, found: Sequence[Found], draws: int, exact: bool
-    ) -> tuple[TaskMetric, ...]:
+    def agreement(self, found: Sequence[Found], draws: int, exact: bool) -> tuple[TaskMetric, ...]:
         """With the float model: by boxes or classes; by outputs where there are neither."""
         count = len(found)
         answers = [(one.answer, one.known.answer) for one in found]

@@ -122,6 +122,4 @@ class Samples:
         for index, picture in enumerate(self._source):
             placed, placement = self._preprocess.place(picture.image)
             content = np.ascontiguousarray(placed)  # a crop would keep the whole picture alive
-            yield Sample(
-                index, picture.name, content, placement, picture.truth, picture.class_id
-            )
+            yield Sample(index, picture.name, content, placement, picture.truth, picture.class_id)

@@ -48,9 +48,7 @@ class AccuracyMeter:
         )
         measured = reference.measure(self.built, progress=self.progress)
         refuse_flat(measured)
-        return evidence(
-            reference, measured, held_out, reference.cross_check(self.built, self.macs)
-        )
+        return evidence(reference, measured, held_out, reference.cross_check(self.built, self.macs))
 
 
 def evidence(

@@ -94,9 +94,7 @@ class Search:
     def _note(self, action: str, count: int, metric: TaskMetric, kept: bool) -> None:
         share = self.draft.int8_share(self._names(count))
         low, high = metric.drop_low, metric.drop_high
-        self.steps.append(
-            RecoveryStep(action, share, metric.bundle, metric.drop, low, high, kept)
-        )
+        self.steps.append(RecoveryStep(action, share, metric.bundle, metric.drop, low, high, kept))
 
     def _evidence(self, verified: TaskMetric, held: bool) -> Recovery:
         return Recovery(

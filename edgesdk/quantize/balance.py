@@ -85,9 +85,7 @@ def balance(model: Model, layers: Sequence[Layer], shifts: Mapping[str, Ints]) -
     )
 
 
-def _shifts(
-    largest: Reals, weights: Sequence[Reals], exponent: float, depthwise: bool
-) -> Ints:
+def _shifts(largest: Reals, weights: Sequence[Reals], exponent: float, depthwise: bool) -> Ints:
     """Powers of two that leave the largest channel where it is.
 
     The factor is w^(1 - exponent) / x^exponent; a depthwise convolution has a scale for each

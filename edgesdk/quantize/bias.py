@@ -42,9 +42,7 @@ def _add_behind(graph: onnx.GraphProto, node: onnx.NodeProto, shift: Floats) -> 
     return _add_to_input(graph, readers[0], index, shift)
 
 
-def _add_to_input(
-    graph: onnx.GraphProto, node: onnx.NodeProto, index: int, shift: Floats
-) -> bool:
+def _add_to_input(graph: onnx.GraphProto, node: onnx.NodeProto, index: int, shift: Floats) -> bool:
     constant = next((t for t in graph.initializer if t.name == node.input[index]), None)
     if constant is None:
         return False

@@ -178,7 +178,8 @@ def _residual_branches(model: Model, layers: Sequence[Layer]) -> tuple[Branch, .
         fused = {
             i: maker
             for i, name in enumerate(node.input)
-            if readers[name] == 1 and (maker := _layer_behind(producers, readers, name, convolutions))
+            if readers[name] == 1
+            and (maker := _layer_behind(producers, readers, name, convolutions))
         }
         if fused:
             index = max(fused, key=lambda i: order[fused[i]])
