@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -38,4 +38,43 @@ class Runner(Protocol):
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs by name for inputs by name."""
+        ...
+
+
+class FeedSource(Protocol):
+    """Feeds in a fixed order: iterating twice gives the same ones, and memory does not grow."""
+
+    @property
+    def source(self) -> str:
+        """Where they come from, for people."""
+        ...
+
+    @property
+    def count(self) -> int | None:
+        """How many feeds there are, unreadable ones included; None: not known beforehand."""
+        ...
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Name -> why it could not be read, of those met so far."""
+        ...
+
+    @property
+    def samples(self) -> int:
+        """Pictures or samples in the feeds of the last whole iteration, repeats not counted."""
+        ...
+
+    def __iter__(self) -> Iterator[tuple[str, dict[str, Array]]]:
+        """(name, {input: tensor}) for each run of the model; tensors are the caller's.
+
+        Raises DataError, after the last, when nothing can be learned from them.
+        """
+        ...
+
+    def thinned(self, limit: int) -> FeedSource:
+        """At most about `limit` pictures or samples, evenly spread."""
+        ...
+
+    def digest(self) -> str:
+        """SHA-256 over names and tensors, for caches. It reads everything once."""
         ...

@@ -7,16 +7,15 @@ import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from edgesdk.backends import load_backend
-from edgesdk.calibration import collect
-from edgesdk.calibration.histogram import ChannelHistogram
-from edgesdk.calibration.table import make_table
+from edgesdk.calibration import collect, find_observer
+from edgesdk.calibration.histogram import ChannelHistogram, Ints
 from edgesdk.model import Model
 from edgesdk.model.edit import with_outputs
 from edgesdk.model.prepare import prepare
-from edgesdk.quantize.balance import Balanced, balance, choose_shifts
+from edgesdk.quantize.balance import Balanced, balance, balancing_candidates
 from edgesdk.quantize.layers import Layer, find_layers
 from edgesdk.quantize.qdq import write_qdq
 from tests.onnx_graphs import make_model, small_detector
@@ -33,8 +32,20 @@ def run(model: Model, x: np.ndarray) -> dict[str, np.ndarray]:
 def seen(model: Model, layers: tuple[Layer, ...], x: np.ndarray) -> dict[str, ChannelHistogram]:
     watch = {layer.activation: layer.input_axis for layer in layers}
     backend = load_backend("onnxruntime", exact=True)
-    session = backend.open(backend.compile(with_outputs(model, watch)))
-    return collect(session, watch, [("x", {"x": x})])[0]
+    found = collect(model, watch, [("x", {"x": x})], lambda m: backend.open(backend.compile(m)))
+    return {name: tensor.histogram for name, tensor in found.tensors.items()}
+
+
+def chosen(model: Model, layers: tuple[Layer, ...], x: np.ndarray) -> dict[str, Ints]:
+    """Tensor -> the boldest way to balance it; tensors that have none are left out."""
+    weights = {t.name: numpy_helper.to_array(t) for t in model.proto.graph.initializer}
+    shifts = {}
+    for tensor, histogram in seen(model, layers, x).items():
+        readers = [layer for layer in layers if layer.activation == tensor]
+        found = balancing_candidates(histogram, readers, [weights[r.weight] for r in readers])
+        if found:
+            shifts[tensor] = found[-1]
+    return shifts
 
 
 def normal(*shape: int) -> np.ndarray:
@@ -49,8 +60,7 @@ def spread(count: int) -> np.ndarray:
 def balanced(proto: onnx.ModelProto, x: np.ndarray) -> tuple[Model, Balanced]:
     model = prepare(Model.of(proto), 17, {})
     layers = find_layers(model, OPERATORS)
-    shifts = choose_shifts(model, layers, seen(model, layers, x))
-    return model, balance(model, layers, shifts)
+    return model, balance(model, layers, chosen(model, layers, x))
 
 
 def renamed_detector() -> onnx.ModelProto:
@@ -79,7 +89,8 @@ def test_balancing_rescues_the_layer_whose_channels_differ() -> None:
         """Of each channel of the depthwise layer, when only that layer is INT8."""
         counted = {n: h.whole() for n, h in seen(float_model, layers, x).items()}
         only = [layer for layer in layers if layer.node == "depthwise"]
-        int8 = write_qdq(float_model, make_table(counted, "mse", 1), only)
+        amax = {n: find_observer("mse").amax(h) for n, h in counted.items()}
+        int8 = write_qdq(float_model, amax, only)
         found = run(with_outputs(int8, ["c2"]), x)["c2"]
         scale = exact.std(axis=(0, 2, 3)) / run(with_outputs(float_model, ["c2"]), x)["c2"].std(
             axis=(0, 2, 3)
@@ -191,7 +202,7 @@ def test_dead_channels_are_left_alone() -> None:
     x = normal(1, 3, 8, 8)
     model = prepare(Model.of(make_model(nodes, constants, {"x": [1, 3, 8, 8]}, ["y"])), 17, {})
     layers = find_layers(model, OPERATORS)
-    shifts = choose_shifts(model, layers, seen(model, layers, x))
+    shifts = chosen(model, layers, x)
     assert shifts.get("t", np.zeros(4))[1] == 0
 
 

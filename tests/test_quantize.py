@@ -5,14 +5,21 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+from edgesdk.quantize.probe import layer_sqnr_db, probe_model
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from edgesdk.backends import load_backend
-from edgesdk.calibration import CalibrationTable, TensorRange, collect, load_recipe
-from edgesdk.calibration.table import make_table
+from edgesdk.calibration import (
+    CalibrationTable,
+    TensorRange,
+    collect,
+    find_observer,
+    load_recipe,
+    make_table,
+)
 from edgesdk.errors import ModelError
 from edgesdk.lint import check_for_tensorrt
 from edgesdk.model import Model
@@ -20,7 +27,6 @@ from edgesdk.model.edit import with_outputs
 from edgesdk.model.prepare import prepare
 from edgesdk.quantize.fp16 import write_fp16
 from edgesdk.quantize.layers import Layer, find_layers
-from edgesdk.quantize.probe import layer_sqnr_db, probe_model
 from edgesdk.quantize.qdq import round_weight, weight_scales, write_qdq
 from edgesdk.quantize.select import keep_in_float
 from tests.onnx_graphs import make_model, small_detector
@@ -38,11 +44,10 @@ def run(model: Model, x: np.ndarray) -> dict[str, np.ndarray]:
 def calibrated(model: Model) -> CalibrationTable:
     watch = {layer.activation: layer.input_axis for layer in find_layers(model, OPERATORS)}
     backend = load_backend("onnxruntime", exact=True)
-    session = backend.open(backend.compile(with_outputs(model, watch)))
     feeds = [(str(i), {"images": x}) for i, x in enumerate(PICTURES)]
-    histograms, count = collect(session, watch, feeds)
-    counted = {name: histogram.whole() for name, histogram in histograms.items()}
-    return make_table(counted, "minmax", count)
+    found = collect(model, watch, feeds, lambda m: backend.open(backend.compile(m)))
+    counted = {name: tensor.whole() for name, tensor in found.tensors.items()}
+    return make_table(counted, find_observer("minmax"), found.pictures)
 
 
 def quantized(opset: int = 19) -> tuple[Model, Model]:

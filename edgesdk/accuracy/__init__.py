@@ -1,8 +1,8 @@
 """What a change of precision costs: numeric errors, figures of the task, and how sure they are."""
 
 from edgesdk.accuracy.bootstrap import compare
-from edgesdk.accuracy.detection import CardTable, DetectionMetric, match
 from edgesdk.accuracy.classification import AnswerTable, TopOne
+from edgesdk.accuracy.detection import CardTable, DetectionMetric, match
 from edgesdk.accuracy.output_error import OutputError
 from edgesdk.accuracy.reference import Measured, Reference
 from edgesdk.accuracy.split import split

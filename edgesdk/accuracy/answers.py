@@ -33,10 +33,10 @@ class Reader:
     """Output -> where it is cut, for joined outputs that no decoder knows."""
 
     @classmethod
-    def of(cls, spec: ModelSpec) -> Reader:
+    def of(cls, spec: ModelSpec | None) -> Reader:
         """Raises ConfigError or UnknownName for a decoder that is not there."""
-        if not spec.decoder:
-            return cls(None, len(spec.labels))
+        if spec is None or not spec.decoder:
+            return cls(None, len(spec.labels) if spec else 0)
         table, where = spec.decoder, "the spec"
         decoder = make_decoder(table, where, spec.preprocess)
         if decoder.task == "detect":

@@ -14,7 +14,7 @@ from edgesdk.accuracy.crosscheck import CrossCheck, cross_check
 from edgesdk.accuracy.groups import Cut, find_cut
 from edgesdk.accuracy.judge import Found, Judge, Known
 from edgesdk.accuracy.output_error import Row, compare_tensors
-from edgesdk.accuracy.samples import FeedSource, Sample, Samples
+from edgesdk.accuracy.samples import Sample, Samples
 from edgesdk.accuracy.workers import run_jobs
 from edgesdk.backends import Backend, Session, opened
 from edgesdk.bundle import OutputAccuracy, TaskMetric
@@ -22,7 +22,7 @@ from edgesdk.errors import ModelError
 from edgesdk.model import Model
 from edgesdk.pictures import PictureSet
 from edgesdk.spec import ModelSpec
-from edgesdk.tensors import Array
+from edgesdk.tensors import Array, FeedSource
 
 CACHE_BYTES = 256 << 20
 """For the resized pictures, and again for the float model's outputs."""
@@ -58,7 +58,7 @@ class Reference:
     def __init__(
         self,
         float_model: Model,
-        spec: ModelSpec,
+        spec: ModelSpec | None,
         backend: Backend,
         pictures: PictureSet | FeedSource,
         *,
@@ -73,7 +73,7 @@ class Reference:
         """
         self._model, self._backend, self._workers = float_model, backend, workers
         name = float_model.inputs[0].name
-        self._samples = Samples(pictures, spec.preprocess, name, cache_bytes)
+        self._samples = Samples(pictures, spec.preprocess if spec else None, name, cache_bytes)
         self._reader = Reader.of(spec)
         if self._reader.decoder is None:
             self._reader = replace(self._reader, cuts=self._find_cuts())

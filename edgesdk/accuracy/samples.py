@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,23 +12,11 @@ from edgesdk.detections import Detections
 from edgesdk.geometry import Placement
 from edgesdk.pictures import PictureSet
 from edgesdk.preprocess import Preprocess
-from edgesdk.tensors import Array
+from edgesdk.tensors import Array, FeedSource
 
 WHOLE = Placement(1.0, 1.0, 0.0, 0.0, 0, 0)
 """Where there is no picture, only tensors."""
 Feed = Mapping[str, Array]
-
-
-class FeedSource(Protocol):
-    """Ready tensors for models whose inputs are no pictures; iterating twice gives the same."""
-
-    source: str
-    count: int | None
-    skipped: dict[str, str]
-
-    def __iter__(self) -> Iterator[tuple[str, dict[str, Array]]]:
-        """Name and inputs of each sample."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +45,14 @@ class Samples:
     def __init__(
         self,
         source: PictureSet | FeedSource,
-        preprocess: Preprocess,
+        preprocess: Preprocess | None,
         input_name: str,
         cache_bytes: int,
     ) -> None:
-        """`cache_bytes` bounds what is kept; the others are read again when wanted."""
+        """`cache_bytes` bounds what is kept; the others are read again when wanted.
+
+        `preprocess` is for pictures only.
+        """
         self._source = source
         self._preprocess = preprocess
         self._input = input_name
@@ -112,6 +102,7 @@ class Samples:
         """The model's inputs for one sample."""
         if isinstance(sample.content, dict):
             return sample.content
+        assert self._preprocess is not None  # samples that are pictures came through it
         return {self._input: self._preprocess.normalize(sample.content)}
 
     def _read(self) -> Iterator[Sample]:
@@ -119,6 +110,7 @@ class Samples:
             for index, (name, feed) in enumerate(self._source):
                 yield Sample(index, name, dict(feed))
             return
+        assert self._preprocess is not None
         for index, picture in enumerate(self._source):
             placed, placement = self._preprocess.place(picture.image)
             content = np.ascontiguousarray(placed)  # a crop would keep the whole picture alive

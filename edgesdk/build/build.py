@@ -8,10 +8,10 @@ from pathlib import Path
 
 from edgesdk._progress import Progress, silent
 from edgesdk._version import __version__
-from edgesdk.backends import Backend, load_backend
-from edgesdk.build.evidence import AccuracyMeter
+from edgesdk.build.describe import calibration_rows, layer_rows
 from edgesdk.build.feeds import FEW
-from edgesdk.build.quantization import Quantizer
+from edgesdk.build.int8 import HALF_SCALES, Int8Order, half_islands, make_int8
+from edgesdk.build.jury import JuryRoom
 from edgesdk.build.request import (
     GUESS,
     REQUANTIZED,
@@ -22,11 +22,11 @@ from edgesdk.build.request import (
     make_feeds,
 )
 from edgesdk.bundle import (
-    Accuracy,
     Bundle,
     LayerPrecision,
     Manifest,
     Origin,
+    Precision,
     Target,
     check_place,
     write_bundle,
@@ -37,7 +37,6 @@ from edgesdk.lint import check_for_tensorrt
 from edgesdk.model import Model
 from edgesdk.model.prepare import prepare
 from edgesdk.model.quantized import quantized_operators
-from edgesdk.pictures import PictureSet
 from edgesdk.quantize.fp16 import write_fp16
 from edgesdk.quantize.layers import find_layers
 from edgesdk.spec import ModelSpec
@@ -47,60 +46,69 @@ from edgesdk.vision.decoders import make_decoder
 def build(request: BuildRequest, out: Path, progress: Progress = silent) -> Bundle:
     """Build a bundle at `out`.
 
-    Raises ModelError, DataError, UsageError or BundleError; then nothing was written.
+    Raises ModelError, DataError, UsageError or BundleError; then nothing was written. A target
+    that was missed is no error here: the bundle says so (`manifest.recovery`).
     """
-    backend = load_backend("onnxruntime", exact=True)
     given = float_model(request)
-    shapes = complete_shapes(request)
-    model = prepare(given, request.jetpack.max_opset, shapes)
+    model = prepare(given, request.jetpack.max_opset, complete_shapes(request))
     spec = chosen_spec(request, model)
     check_place(out)
     if spec and spec.decoder:  # a mistake in it should not cost the calibration first
         make_decoder(spec.decoder, "the spec", spec.preprocess)
-    built, manifest = _write_precision(request, model, spec, backend, progress)
+    jury = JuryRoom(request, model, spec, progress)
+    built, manifest = _write_precision(request, model, spec, jury, progress)
     _check(built, request.jetpack.max_opset)
-    meter = AccuracyMeter(model, built, spec, backend, progress)
-    manifest = replace(manifest, accuracy=_measure(request, meter))
+    if manifest.accuracy is None:
+        manifest = replace(manifest, accuracy=jury.evidence(built))
     manifest = replace(manifest, warnings=_warnings(request, manifest, model))
     return write_bundle(out, built, manifest)
-
-
-def _measure(request: BuildRequest, meter: AccuracyMeter) -> Accuracy | None:
-    """Evidence on what was kept apart; without it on the calibration data; None without any."""
-    data = request.held_out or request.data
-    if data is None:
-        return None
-    held_out = request.held_out is not None
-    # Without pictures kept apart, those of the calibration; for fp32, which only shows
-    # that the conversion changed nothing, a few.
-    limit = FEW if request.precision == "fp32" else load_recipe(request.recipe).max_pictures
-    if isinstance(data, PictureSet) and meter.float_model.inputs[0].shape[0] == 1:
-        return meter.measure(data if held_out else data.thinned(limit), held_out)
-    feeds = make_feeds(data, meter.float_model, meter.spec)
-    return meter.measure_feeds(feeds if held_out else feeds.thinned(limit), held_out)
 
 
 def _write_precision(
     request: BuildRequest,
     model: Model,
     spec: ModelSpec | None,
-    backend: Backend,
+    jury: JuryRoom,
     progress: Progress,
 ) -> tuple[Model, Manifest]:
     """The graph with its precision written into it, and all of the manifest known so far."""
     recipe = load_recipe(request.recipe)
     manifest = _manifest(request, model, spec)
     if request.precision == "int8" and request.data is not None:
-        quantizer = Quantizer(model, request.recipe, recipe, backend, progress)
-        made = quantizer.run(make_feeds(request.data, model, spec))
-        return made.model, replace(manifest, layers=made.layers, calibration=made.calibration)
+        return _write_int8(request, model, manifest, jury, progress)
     layers = tuple(
         LayerPrecision(layer.node, layer.operator, request.precision, layer.macs)
         for layer in find_layers(model, recipe.operators)
     )
     if request.precision == "fp16":
-        return write_fp16(model), replace(manifest, layers=layers, other_nodes="fp16")
+        islands = half_islands(model, jury.few()) if request.data or request.held_out else {}
+        half = write_fp16(model, islands)
+        return half, replace(manifest, layers=layers, other_nodes="fp16", islands=islands)
     return model, replace(manifest, layers=layers)
+
+
+def _write_int8(
+    request: BuildRequest, model: Model, manifest: Manifest, jury: JuryRoom, progress: Progress
+) -> tuple[Model, Manifest]:
+    assert request.data is not None
+    recipe = load_recipe(request.recipe)
+    half = request.rest == "fp16" and model.opset >= HALF_SCALES
+    target = recipe.max_drop if request.max_drop is None else request.max_drop
+    order = Int8Order(recipe, request.wishes, half, target)
+    feeds = make_feeds(request.data, model, manifest.spec)
+    made = make_int8(model, order, feeds, jury.both, progress)
+    rest: Precision = "fp16" if half else "fp32"
+    manifest = replace(
+        manifest,
+        layers=layer_rows(made, rest),
+        other_nodes=rest,
+        islands=made.islands,
+        calibration=calibration_rows(made, order, request.recipe, feeds),
+        recovery=made.recovery,
+    )
+    if made.measured is not None:
+        manifest = replace(manifest, accuracy=jury.evidence(made.graph, made.measured))
+    return made.graph, manifest
 
 
 def _manifest(request: BuildRequest, model: Model, spec: ModelSpec | None) -> Manifest:

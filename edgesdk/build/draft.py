@@ -1,9 +1,9 @@
-"""A float model on its way to INT8: all that was decided, from which any mix of precisions follows."""
+"""All that was decided for an INT8 model; any mix of precisions is written from it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgesdk.calibration.histogram import Ints
 from edgesdk.model import Model
@@ -31,8 +31,24 @@ class Draft:
     """By layer."""
     carriers: Mapping[str, str]
     """Balanced tensor -> the node that carries its factors."""
-    shifts: Mapping[str, Ints]
-    """Balanced tensor, by its name in the given model -> power of two of each channel."""
+    origins: Mapping[str, tuple[str, Ints | None]]
+    """Tensor of `amax` -> its name in the given model, and the power of two that each of its
+    channels was multiplied by (None: not balanced)."""
+    float_layers: tuple[Layer, ...] = ()
+    """Layers that could be INT8 and stay in float whatever is wanted."""
+
+    def without(self, reasons: Mapping[str, str]) -> Draft:
+        """The same with these layers in float for good."""
+        return replace(
+            self,
+            layers=tuple(one for one in self.layers if one.node not in reasons),
+            branches=tuple(one for one in self.branches if one.layer not in reasons),
+            left={**self.left, **reasons},
+            float_layers=(
+                *self.float_layers,
+                *(one for one in self.layers if one.node in reasons),
+            ),
+        )
 
     def graph(self, keep_float: Collection[str] = ()) -> Model:
         """The model in INT8, except for these layers."""
@@ -43,6 +59,6 @@ class Draft:
 
     def int8_share(self, keep_float: Collection[str] = ()) -> float:
         """Share of the multiply-accumulates of all layers that run in INT8, 0..1."""
-        total = sum(layer.macs for layer in self.layers)
+        total = sum(layer.macs for layer in (*self.layers, *self.float_layers))
         inside = sum(layer.macs for layer in self.layers if layer.node not in keep_float)
         return inside / total if total else 0.0

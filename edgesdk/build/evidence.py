@@ -2,53 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from edgesdk._progress import Progress
 from edgesdk.accuracy import Measured, Reference
 from edgesdk.accuracy.crosscheck import CrossCheck
-from edgesdk.backends import Backend
 from edgesdk.bundle import Accuracy, OutputAccuracy
 from edgesdk.errors import ModelError
-from edgesdk.model import Model
-from edgesdk.pictures import PictureSet
-from edgesdk.spec import ModelSpec
 
 FADED = 0.25
 """An output that keeps less than this share of its variation is worth a warning."""
-
-
-@dataclass(frozen=True)
-class AccuracyMeter:
-    """Compares two models on the same pictures, a few at a time."""
-
-    float_model: Model
-    built: Model
-    spec: ModelSpec
-    backend: Backend
-    progress: Progress
-    macs: int = 0
-    """Of one run, to decide whether onnx.reference can check it in reasonable time."""
-    workers: int = 1
-    """Pictures at a time; more than 1 wants a backend of one thread."""
-
-    def measure(self, pictures: PictureSet, held_out: bool) -> Accuracy:
-        """Run both on all pictures.
-
-        Raises ModelError when `built` gives NaN or infinity, or when an output of it always says
-        the same although the float model's does not.
-        """
-        reference = Reference(
-            self.float_model,
-            self.spec,
-            self.backend,
-            pictures,
-            progress=self.progress,
-            workers=self.workers,
-        )
-        measured = reference.measure(self.built, progress=self.progress)
-        refuse_flat(measured)
-        return evidence(reference, measured, held_out, reference.cross_check(self.built, self.macs))
 
 
 def evidence(

@@ -5,56 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
 from edgesdk.errors import DataError
 from edgesdk.pictures import Picture, PictureSet
 from edgesdk.preprocess import Preprocess
-from edgesdk.tensors import Array, TensorSpec
+from edgesdk.tensors import Array, FeedSource, TensorSpec
 
 FEW = 32
 """Fewer pictures than this seldom show a tensor's whole range."""
-
-
-class FeedSource(Protocol):
-    """Feeds in a fixed order: iterating twice gives the same ones, and memory does not grow."""
-
-    @property
-    def source(self) -> str:
-        """Where they come from, for people."""
-        ...
-
-    @property
-    def count(self) -> int | None:
-        """How many feeds there are, unreadable ones included; None: not known beforehand."""
-        ...
-
-    @property
-    def skipped(self) -> dict[str, str]:
-        """Name -> why it could not be read, of those met so far."""
-        ...
-
-    @property
-    def samples(self) -> int:
-        """Pictures or samples in the feeds of the last whole iteration, repeats not counted."""
-        ...
-
-    def __iter__(self) -> Iterator[tuple[str, dict[str, Array]]]:
-        """(name, {input: tensor}) for each run of the model; tensors are the caller's.
-
-        Raises DataError, after the last, when nothing can be learned from them.
-        """
-        ...
-
-    def thinned(self, limit: int) -> FeedSource:
-        """At most about `limit` pictures or samples, evenly spread."""
-        ...
-
-    def digest(self) -> str:
-        """SHA-256 over names and tensors, for caches. It reads everything once."""
-        ...
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from edgesdk.apps import App, app_names, load_app
 from edgesdk.apps.folder import APP_FILE
@@ -14,6 +15,7 @@ from edgesdk.devices import load_device, load_jetpack
 from edgesdk.errors import UnknownName, UsageError
 from edgesdk.model import Model, read_model
 from edgesdk.pictures import open_pictures
+from edgesdk.quantize.placement import Wishes
 from edgesdk.sim import simulated_pictures
 from edgesdk.spec import ModelSpec, read_spec
 from edgesdk.zoo import find_by_digest, load_entry, pull, zoo_names
@@ -37,6 +39,9 @@ class BuildOrder:
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     out: Path | None = None
     requantize: bool = False
+    max_drop: float | None = None
+    wishes: Wishes = field(default_factory=Wishes)
+    rest: Literal["fp16", "fp32"] = "fp16"
 
 
 def resolve(order: BuildOrder) -> tuple[BuildRequest, Path]:
@@ -58,6 +63,9 @@ def resolve(order: BuildOrder) -> tuple[BuildRequest, Path]:
         held_out=open_data(order.held_out, model) if order.held_out else None,
         shapes=order.shapes,
         requantize=order.requantize,
+        max_drop=order.max_drop,
+        wishes=order.wishes,
+        rest=order.rest,
     )
     return request, order.out or (app.bundle_path if app else Path(f"{path.stem}.edge"))
 

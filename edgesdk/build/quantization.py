@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
+import numpy as np
 from onnx import numpy_helper
 
 from edgesdk._progress import Progress
+from edgesdk._resources import cache_folder
 from edgesdk.accuracy import OutputError
 from edgesdk.backends import Backend, Session, load_backend, opened
 from edgesdk.build.draft import Draft
-from edgesdk.build.feeds import FeedSource
 from edgesdk.calibration import CacheFile, Recipe, Statistics, collect, fingerprint
-from edgesdk.calibration.observers import find_observer
+from edgesdk.calibration.histogram import Ints
+from edgesdk.calibration.observers import Observer, find_observer
 from edgesdk.errors import ModelError
 from edgesdk.model import Model
-from edgesdk.model.edit import initializers, refuse_control_flow, value_shapes
+from edgesdk.model.edit import initializers, refuse_control_flow
 from edgesdk.quantize.balance import balance, balancing_candidates
-from edgesdk.quantize.fit import Read, TensorFit, fit_tensor
+from edgesdk.quantize.fit import Read, Rules, TensorFit, fit_tensor
 from edgesdk.quantize.fold import folds
+from edgesdk.quantize.fp16 import representable_scale
+from edgesdk.quantize.int8 import LEVELS
 from edgesdk.quantize.layers import Layer
 from edgesdk.quantize.placement import Placement, Wishes, place
 from edgesdk.quantize.samples import sample
-from edgesdk.tensors import Array
+from edgesdk.tensors import FeedSource, Floats
 
 EXACT_DB = 100.0
 """float32 keeps 24 bits, 144 dB; sums in another order cost some of it."""
@@ -43,6 +47,8 @@ class Quantizer:
     """What scores graphs, operators as written."""
     progress: Progress
     wishes: Wishes = field(default_factory=Wishes)
+    half_scales: bool = False
+    """Scales are numbers that FP16 holds too, so that a FP16 rest changes nothing."""
 
     def draft(self, feeds: FeedSource) -> tuple[Draft, Statistics]:
         """Everything that INT8 needs, for all layers.
@@ -51,7 +57,7 @@ class Quantizer:
         that calibration cannot learn from.
         """
         refuse_control_flow(self.model)
-        placement = place(self.model, self.recipe.operators, self.recipe.residual, self.wishes)
+        placement = place(self.model, self.recipe.operators, self.wishes)
         if not placement.layers:
             raise _nothing_to_quantize(self.recipe, placement)
         seen = self._calibrate(placement, feeds)
@@ -70,7 +76,7 @@ class Quantizer:
             lambda model: float_runs.open(float_runs.compile(model)),
             pictures=feeds.count,
             workers=WORKERS,
-            cache=CacheFile(key),
+            cache=CacheFile(cache_folder() / "calibration", key),
             skipped=feeds.skipped,
         )
 
@@ -81,6 +87,7 @@ class Quantizer:
         for layer in placement.layers:
             units[layer.activation].append(layer)
         weights = initializers(self.model)
+        rules = Rules(self.recipe, self._observer)
         sampled = sample(
             self.model, [tuple(u) for u in units.values()], few, few.count or 1, _opened_fast
         )
@@ -88,7 +95,7 @@ class Quantizer:
             tensor = unit[0].activation
             histogram = seen.tensors[tensor].histogram
             reads = [
-                Read(layer, numpy_helper.to_array(weights[layer.weight]), one)
+                Read(layer, numpy_helper.to_array(weights[layer.weight]), one, self._form)
                 for layer, one in zip(unit, samples, strict=True)
             ]
             candidates = (
@@ -97,7 +104,10 @@ class Quantizer:
                 else ()
             )
             free = folds(self.model.proto.graph, tensor, {layer.node for layer in unit})
-            yield tensor, fit_tensor(reads, histogram, candidates, free, self.recipe)
+            yield (
+                tensor,
+                fit_tensor(reads, seen.tensors[tensor], candidates, free, rules),
+            )
 
     def _drafted(
         self,
@@ -110,11 +120,16 @@ class Quantizer:
         balanced = balance(self.model, placement.layers, shifts)
         if shifts:
             self._check_unchanged(balanced.model, few)
-        observer = find_observer(self.recipe.observer, self.recipe.percentile)
+        observer = self._observer
         # A branch's range is the observer's; where a layer reads the tensor too, the fitted one.
         amax = {b.tensor: observer.amax(seen.tensors[b.tensor].whole()) for b in placement.branches}
-        pairs = zip(balanced.layers, placement.layers, strict=True)
+        origins: dict[str, tuple[str, Ints | None]] = {t: (t, None) for t in amax}
+        pairs = list(zip(balanced.layers, placement.layers, strict=True))
+        origins |= {
+            new.activation: (old.activation, shifts.get(old.activation)) for new, old in pairs
+        }
         amax |= {new.activation: fits[old.activation].amax for new, old in pairs}
+        amax = {tensor: self._in_form(value) for tensor, value in amax.items()}
         fitted = {node: fit for one in fits.values() for node, fit in one.layers.items()}
         return Draft(
             model=balanced.model,
@@ -124,8 +139,20 @@ class Quantizer:
             amax=amax,
             fits=fitted,
             carriers=balanced.carriers,
-            shifts=shifts,
+            origins=origins,
+            float_layers=placement.float_layers,
         )
+
+    @property
+    def _observer(self) -> Observer:
+        return find_observer(self.recipe.observer, self.recipe.percentile)
+
+    def _form(self, scales: Floats) -> Floats:
+        return representable_scale(scales) if self.half_scales else scales
+
+    def _in_form(self, amax: float) -> float:
+        scale = np.array([(amax if amax > 0 else 1.0) / LEVELS], np.float32)
+        return float(self._form(scale)[0]) * LEVELS
 
     def _check_unchanged(self, balanced: Model, few: FeedSource) -> None:
         """Powers of two are exact, so that anything else than rounding noise is a defect."""

@@ -1,4 +1,4 @@
-"""Which layers cost the answers most when they run in INT8: estimated one by one, in a few runs each."""
+"""Which layers cost the answers most in INT8: estimated one by one, in a few runs each."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def rank_layers(draft: Draft, reference: Reference, progress: Progress) -> tuple
         noise = [_noise(output.sqnr_db) for output in measured.outputs.values()]
         benefit[layer.node] = float(np.mean(noise)) / max(layer.macs, 1) ** 0.5
     tried = sorted(doubtful, key=lambda layer: -benefit[layer.node])
-    return tuple([*tried, *_rest(draft.layers, tried)])
+    return (*tried, *_rest(draft.layers, tried))
 
 
 def _rest(layers: Sequence[Layer], tried: Sequence[Layer]) -> list[Layer]:

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 
 from edgesdk._progress import Progress
 from edgesdk.accuracy import Measured, Reference
+from edgesdk.accuracy.bootstrap import DRAWS
 from edgesdk.build.draft import Draft
 from edgesdk.build.ranking import rank_layers
 from edgesdk.bundle import Recovery, RecoveryStep, TaskMetric
 from edgesdk.model import Model
+from edgesdk.quantize.fp16 import simulate_fp16
 from edgesdk.quantize.layers import Layer
 
 MOST_FLOAT = 0.5
@@ -25,14 +27,45 @@ LOOKS = 3
 Finish = Callable[[Model], Model]
 
 
+@dataclass(frozen=True)
+class Jury:
+    """Some pictures of a reference."""
+
+    reference: Reference
+    only: Sequence[int] | None = None
+    """Indices; None: all."""
+
+    @property
+    def count(self) -> int:
+        """How many pictures."""
+        return len(self.reference.names) if self.only is None else len(self.only)
+
+    def measure(self, graph: Model, draws: int, progress: Progress) -> Measured:
+        """What the graph costs on these pictures; without intervals where `draws` is 0."""
+        return self.reference.measure(graph, self.only, draws=draws, progress=progress)
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """How a search ended."""
+
+    keep_float: tuple[str, ...]
+    """Layers given back."""
+    graph: Model
+    """As it is shipped."""
+    measured: Measured
+    """On the verifying pictures."""
+    evidence: Recovery
+
+
 @dataclass
 class Search:
     """Finds which layers go back to float so that the drop stays within the target."""
 
     draft: Draft
-    search: Reference
+    search: Jury
     """Pictures to choose by."""
-    verify: Reference
+    verify: Jury
     """Pictures that had no part in any choice."""
     max_drop: float
     """Largest drop allowed, as a share of the float model's figure, 0..1."""
@@ -40,23 +73,25 @@ class Search:
     """Makes the graph that is shipped from one with Q/DQ and float32."""
     progress: Progress
     steps: list[RecoveryStep] = field(default_factory=list)
+    _order: tuple[Layer, ...] = ()
 
-    def run(self) -> tuple[tuple[str, ...], Recovery]:
-        """The layers that stay in float, and how that was found."""
-        self._order: tuple[Layer, ...] = ()
+    def run(self) -> Recovered:
+        """Search and verify."""
         count = 0 if self._holds(0) else self._fewest(0)
         for look in range(LOOKS):
-            verified = self._verified(count)
-            held = verified.relative_drop <= self.max_drop
+            graph = self.finish(self.draft.graph(self._names(count)))
+            measured = self.verify.measure(simulate_fp16(graph), DRAWS, self.progress)
+            metric = judging(measured)
+            held = self._note(f"{_title(self._names(count))}, verified", count, metric)
             if held or count >= self._most() or look == LOOKS - 1:
                 break
             count = self._fewest(count)
-        return self._names(count), self._evidence(verified, held)
+        return Recovered(self._names(count), graph, measured, self._evidence(metric, held))
 
     def _fewest(self, above: int) -> int:
         """The least number of layers above `above` that holds on the search pictures."""
         if not self._order:
-            self._order = rank_layers(self.draft, self.search, self.progress)
+            self._order = rank_layers(self.draft, self.search.reference, self.progress)
         low, high = above, above + 1
         while high < self._most() and not self._holds(high):
             low, high = high, min(2 * high, self._most())
@@ -76,25 +111,17 @@ class Search:
         return tuple(layer.node for layer in self._order[:count])
 
     def _holds(self, count: int) -> bool:
-        metric = self._measured(self.search, self.draft.graph(self._names(count)), 0)
+        names = self._names(count)
+        measured = self.search.measure(self.draft.graph(names), 0, self.progress)
+        return self._note(_title(names), count, judging(measured))
+
+    def _note(self, action: str, count: int, metric: TaskMetric) -> bool:
+        """Write the attempt down; whether it stays within the target."""
         held = metric.relative_drop <= self.max_drop
-        self._note(_title(self._names(count)), count, metric, held)
-        return held
-
-    def _verified(self, count: int) -> TaskMetric:
-        graph = self.finish(self.draft.graph(self._names(count)))
-        metric = _judging(self.verify.measure(graph, progress=self.progress))
-        held = metric.relative_drop <= self.max_drop
-        self._note(f"verified with {len(self._names(count))} in float", count, metric, held)
-        return metric
-
-    def _measured(self, reference: Reference, graph: Model, draws: int) -> TaskMetric:
-        return _judging(reference.measure(graph, draws=draws, progress=self.progress))
-
-    def _note(self, action: str, count: int, metric: TaskMetric, kept: bool) -> None:
         share = self.draft.int8_share(self._names(count))
         low, high = metric.drop_low, metric.drop_high
-        self.steps.append(RecoveryStep(action, share, metric.bundle, metric.drop, low, high, kept))
+        self.steps.append(RecoveryStep(action, share, metric.bundle, metric.drop, low, high, held))
+        return held
 
     def _evidence(self, verified: TaskMetric, held: bool) -> Recovery:
         return Recovery(
@@ -102,12 +129,12 @@ class Search:
             max_drop=self.max_drop * verified.float_model,
             reached=held,
             float_value=verified.float_model,
-            pictures=len(self.search.names),
+            pictures=self.search.count,
             steps=tuple(self.steps),
         )
 
 
-def _judging(measured: Measured) -> TaskMetric:
+def judging(measured: Measured) -> TaskMetric:
     """The figure that the target is about: of the labels, where there are any."""
     return measured.metrics[0]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from edgesdk.build.arrays import ArrayFeeds, ArrayFile
-from edgesdk.build.feeds import FeedSource, PictureFeeds
+from edgesdk.build.feeds import PictureFeeds
 from edgesdk.bundle import Precision
 from edgesdk.devices import DeviceProfile, JetPack
 from edgesdk.errors import ModelError, UsageError
@@ -14,8 +14,9 @@ from edgesdk.model import Model
 from edgesdk.model.quantized import quantized_operators, strip_quantization
 from edgesdk.pictures import PictureSet
 from edgesdk.preprocess import Preprocess
+from edgesdk.quantize.placement import Wishes
 from edgesdk.spec import ModelSpec
-from edgesdk.tensors import TensorSpec
+from edgesdk.tensors import FeedSource, TensorSpec
 
 GUESS = "no spec was given: pictures go in letterboxed, as RGB, scaled to 0..1"
 
@@ -43,6 +44,14 @@ class BuildRequest:
     """To measure the accuracy with; None: the calibration data."""
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Sizes for inputs that lack them."""
+    max_drop: float | None = None
+    """Largest drop of the accuracy allowed, as a share 0..1 of the float model's; None: the
+    recipe's target, where it has one."""
+    wishes: Wishes = field(default_factory=Wishes)
+    """Layers that shall stay in float, or be INT8 against the rules."""
+    rest: Literal["fp16", "fp32"] = "fp16"
+    """What an INT8 graph computes in outside its INT8 layers; FP16 where the target's operator
+    set lets Q/DQ have it (19)."""
     requantize: bool = False
     """Take a model that is quantized already: its pairs are taken out first."""
 
@@ -51,6 +60,11 @@ class BuildRequest:
             raise UsageError(
                 "INT8 needs pictures to calibrate with, and none were named",
                 "add --data FOLDER (a tar, npz or video does too), or build with --precision fp16",
+            )
+        if self.max_drop is not None and not 0 <= self.max_drop < 1:
+            raise UsageError(
+                f"the largest drop should be a share from 0 to below 1, found {self.max_drop:g}",
+                "--max-drop 1% allows one hundredth of the float model's figure",
             )
 
 

@@ -209,6 +209,8 @@ class Manifest:
     layers: tuple[LayerPrecision, ...] = ()
     other_nodes: Precision = "fp32"
     """What all operators that do not stand in `layers` compute in."""
+    islands: dict[str, str] = field(default_factory=dict)
+    """Operators of a FP16 graph that stay in float32 -> why."""
     calibration: Calibration | None = None
     accuracy: Accuracy | None = None
     recovery: Recovery | None = None

@@ -20,6 +20,8 @@ STEPS = 16
 OCTAVES = 24
 """Doublings below the largest value that are told apart; smaller ones share the first bin."""
 BINS = STEPS * OCTAVES
+BLOCK = 1 << 16
+"""Values counted at once: what numpy puts aside for them fits into a core's cache."""
 LEAST_TOP = OCTAVES - 1
 """Least biased exponent of the last octave: float32 has no bins further down."""
 
@@ -27,8 +29,8 @@ Ints = NDArray[np.int64]
 
 _MANTISSA_BITS = 23
 _DROPPED_BITS = _MANTISSA_BITS - STEPS.bit_length() + 1
-_MAGNITUDE = np.int32(0x7FFFFFFF)
-_INFINITY = 0x7F800000
+_MAGNITUDE = np.uint16(0x7FFFFFFF >> _DROPPED_BITS)
+_DROPPED = np.uint32(_DROPPED_BITS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,8 @@ class Histogram:
     counts: Ints
     """Values in each bin; shape (BINS,)."""
     largest: float
+    mean_peak: float | None = None
+    """Mean over the pictures of each one's largest magnitude; None: not known."""
 
     @property
     def total(self) -> int:
@@ -48,7 +52,10 @@ class Histogram:
 
 
 class ChannelHistogram:
-    """Counts of |x| by channel; grows with channels, not with values."""
+    """Counts of |x| by channel; grows with channels, not with values.
+
+    What is counted may be a sample; `largest` may know more than the sample does.
+    """
 
     def __init__(self, axis: int) -> None:
         """`axis` of the tensors that holds the channels."""
@@ -62,19 +69,44 @@ class ChannelHistogram:
 
     def add(self, values: Array) -> None:
         """Count a float32 tensor. Raises ValueError for NaN or infinity."""
-        rows = np.moveaxis(values, self.axis, 0).reshape(values.shape[self.axis], -1)
-        bits = np.ascontiguousarray(rows, np.float32).view(np.int32) & _MAGNITUDE
-        largest = bits.max(axis=1, initial=0)
-        if largest.max(initial=0) >= _INFINITY:
+        self.add_rows(np.moveaxis(values, self.axis, 0).reshape(values.shape[self.axis], -1))
+
+    def add_rows(self, rows: Array) -> None:
+        """Count float32 values of shape (channels, N). Raises ValueError for NaN or infinity."""
+        rows = np.ascontiguousarray(rows, np.float32)
+        largest = np.maximum(rows.max(axis=1, initial=0), -rows.min(axis=1, initial=0))
+        if not np.isfinite(largest).all():
             raise ValueError("NaN or infinity")
-        self._fit(len(rows), int(largest.max(initial=0)) >> _MANTISSA_BITS)
-        np.maximum(self.largest, largest.view(np.float32), out=self.largest)
-        bits >>= _DROPPED_BITS
-        bits -= np.int32(_first_code(self._top))
-        np.maximum(bits, 0, out=bits)
-        places = bits + (np.arange(len(rows)) * BINS)[:, None]
-        counted = np.bincount(places.ravel(), minlength=self.counts.size)
-        self.counts += counted.reshape(self.counts.shape)
+        self.raise_largest(largest)
+        self.count(rows)
+
+    def count(self, rows: Floats) -> None:
+        """Count values, contiguous and of shape (channels, N), no larger than `largest` says."""
+        flat = self.counts.reshape(-1)
+        first = np.uint16(_first_code(self._top))
+        step = max(BLOCK // max(rows.shape[1], 1), 1)
+        for start in range(0, len(rows), step):
+            part = rows[start : start + step]
+            # As uint16, which numpy works on at twice the speed of 32 bits.
+            codes = (part.view(np.uint32) >> _DROPPED).astype(np.uint16)
+            codes &= _MAGNITUDE
+            np.maximum(codes, first, out=codes)
+            codes -= first
+            places = codes + (np.arange(start, start + len(part)) * BINS)[:, None]
+            np.add.at(flat, places.ravel(), 1)
+
+    def raise_largest(self, largest: Floats) -> None:
+        """Take in magnitudes by channel, finite, that were seen but need not have been counted."""
+        magnitudes = np.abs(np.asarray(largest, np.float32))
+        self._fit(len(magnitudes), int(magnitudes.max(initial=0).view(np.int32)) >> _MANTISSA_BITS)
+        np.maximum(self.largest, magnitudes, out=self.largest)
+
+    def restore(self, counts: Ints, largest: Floats) -> None:
+        """Take the place of the histogram that these `counts` and `largest` were read from."""
+        self.counts = np.zeros((0, BINS), np.int64)
+        self._top = LEAST_TOP
+        self.raise_largest(largest)
+        self.counts[...] = counts
 
     def merge(self, other: ChannelHistogram) -> None:
         """Add what another histogram counted. Raises ValueError for another number of channels."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from edgesdk import _config
 from edgesdk._resources import data_folders
-from edgesdk.calibration.observers import ObserverName
+from edgesdk.calibration.observers import PERCENTILE, ObserverName
 from edgesdk.errors import UnknownName
 
 
@@ -18,14 +19,20 @@ class Recipe:
     title: str
     """One line for people."""
     observer: ObserverName
-    """minmax never saturates; mse weighs rounding against saturation."""
+    """minmax never saturates; mse weighs rounding against saturation; entropy is TensorRT's."""
+    percentile: float = PERCENTILE
+    """For the observer percentile: the share of the values, 0..100, that does not saturate."""
     max_pictures: int = 1000
     """Of a larger set, so many evenly spread pictures are taken."""
+    fit_pictures: int = 24
+    """Corrections are fitted to so many of them and judged by every fourth."""
     operators: tuple[str, ...] = ("Conv", "ConvTranspose", "Gemm", "MatMul")
     """Operators whose inputs become INT8 (TensorRT's own INT8 operators)."""
+    rules: Literal["gpu", "dla"] = "gpu"
+    """Where pairs go beside those inputs: as TensorRT's GPU kernels fuse, or as DLA wants them."""
     min_balance_gain_db: float | None = None
-    """Channels of a tensor are balanced where its layers' outputs gain at least this; left out:
-    nowhere."""
+    """Channels of a tensor are balanced where its layers' outputs gain at least this and a Mul
+    carries the factors; where they fold away, any gain will do. Left out: nowhere."""
     search_ranges: bool = False
     """Ranges beside the observer's are tried against the outputs of the layers."""
     round_weights: bool = False
@@ -36,17 +43,22 @@ class Recipe:
     """A layer whose own output falls below this in INT8 stays in float; left out: none does."""
     max_float_share: float = 0.05
     """At most this share of the multiply-accumulates, 0..1, stays in float, worst layers first."""
-    probe_pictures: int = 8
-    """How many pictures the layers' errors are measured on."""
+    max_drop: float | None = None
+    """Accuracy target, as a share 0..1 of the float model's figure; left out: none. A target
+    given with the build goes before it."""
 
     def __post_init__(self) -> None:
         unknown = sorted({*self.operators} - {"Conv", "ConvTranspose", "Gemm", "MatMul"})
         if unknown:
             raise ValueError(f"operators that have no INT8 form here: {', '.join(unknown)}")
-        if self.max_pictures < 1 or self.probe_pictures < 1:
-            raise ValueError("max_pictures and probe_pictures should be 1 or more")
+        if self.max_pictures < 1 or self.fit_pictures < 1:
+            raise ValueError("max_pictures and fit_pictures should be 1 or more")
+        if not 0 < self.percentile <= 100:
+            raise ValueError(f"percentile should be in 0..100, found {self.percentile}")
         if not 0 <= self.max_float_share <= 1:
             raise ValueError(f"max_float_share should be 0..1, found {self.max_float_share}")
+        if self.max_drop is not None and not 0 <= self.max_drop < 1:
+            raise ValueError(f"max_drop should be 0..1, found {self.max_drop}")
 
 
 def recipe_names() -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgesdk.calibration.histogram import Histogram
-from edgesdk.calibration.observers import ObserverName, amax_of, saturated_share
+from edgesdk.calibration.observers import Observer, ObserverName, saturated_share
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class TensorRange:
     saturated: float
     """Share of the values beyond amax, 0..1."""
     values: int
-    """How many values were seen."""
+    """How many values were counted."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class CalibrationTable:
 
 
 def make_table(
-    histograms: Mapping[str, Histogram], observer: ObserverName, pictures: int
+    histograms: Mapping[str, Histogram], observer: Observer, pictures: int
 ) -> CalibrationTable:
     """Let the observer choose every range."""
     ranges = {name: _range(histogram, observer) for name, histogram in histograms.items()}
-    return CalibrationTable(observer, pictures, ranges)
+    return CalibrationTable(observer.name, pictures, ranges)
 
 
-def _range(histogram: Histogram, observer: ObserverName) -> TensorRange:
-    amax = amax_of(histogram, observer)
+def _range(histogram: Histogram, observer: Observer) -> TensorRange:
+    amax = observer.amax(histogram)
     saturated = saturated_share(histogram, amax)
     return TensorRange(amax, histogram.largest, saturated, histogram.total)

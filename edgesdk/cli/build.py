@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import click
 
+from edgesdk._files import write_atomic
 from edgesdk._progress import silent
 from edgesdk.build import build
 from edgesdk.build.job import BuildOrder, resolve
-from edgesdk.bundle import Precision
+from edgesdk.bundle import Precision, Recovery
+from edgesdk.checkup.examine import examine
 from edgesdk.cli._bundle_view import bundle_json, show_bundle
 from edgesdk.cli._progress import shown
-from edgesdk.errors import UsageError
+from edgesdk.errors import TargetMissed, UsageError
+from edgesdk.quantize.placement import Wishes
+from edgesdk.report.quantization import quantization_html
 
 
 @click.command()
@@ -27,7 +31,12 @@ from edgesdk.errors import UsageError
 @click.option("--recipe", default="balanced", help="Calibration recipe; default balanced.")
 @click.option("--jetpack", default="", help="Of the device; default: see edgesdk devices NAME.")
 @click.option("--shape", multiple=True, metavar="NAME=1x3xHxW", help="Size of a dynamic input.")
+@click.option("--max-drop", default="", metavar="0.5%", help="Accuracy target: see below.")
+@click.option("--keep-float", multiple=True, metavar="REGEX", help="Layers that stay in float.")
+@click.option("--force-int8", multiple=True, metavar="REGEX", help="Layers against the rules.")
+@click.option("--rest", type=click.Choice(["fp16", "fp32"]), default="fp16", help="Beside INT8.")
 @click.option("--requantize", is_flag=True, help="Take a quantized model: undo its pairs first.")
+@click.option("--html", type=click.Path(path_type=Path), help="A report page of the build.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def command(
@@ -41,7 +50,12 @@ def command(
     recipe: str,
     jetpack: str,
     shape: tuple[str, ...],
+    max_drop: str,
+    keep_float: tuple[str, ...],
+    force_int8: tuple[str, ...],
+    rest: Literal["fp16", "fp32"],
     requantize: bool,
+    html: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -49,6 +63,10 @@ def command(
 
     MODEL is an ONNX file, a model of the zoo or an app (its folder or name); left out, the app in
     the current folder is built.  PATH#NAME takes one split of a data set, e.g. coco.tar#train2017.
+
+    With --max-drop, layers go back to float until the figure of the task (mAP, top-1, or agreement
+    with the float model where there are no labels) is at most that share below the float model's.
+    Ends with exit code 3 when it is not; the bundle is written all the same.
     """
     order = BuildOrder(
         device=device,
@@ -62,13 +80,44 @@ def command(
         shapes=dict(map(_shape, shape)),
         out=out,
         requantize=requantize,
+        max_drop=_share(max_drop) if max_drop else None,
+        wishes=Wishes(keep_float, force_int8),
+        rest=rest,
     )
     request, path = resolve(order)
     bundle = build(request, path, silent if quiet else shown)
+    checkup = examine(bundle.manifest)
+    if html:
+        write_atomic(html, quantization_html(bundle, checkup))
     if as_json:
         click.echo(bundle_json(bundle))
     else:
         show_bundle(bundle)
+        click.echo(f"  doctor: {checkup.verdict}")
+        if checkup.findings:
+            click.echo(f"  edgesdk doctor --bundle {path} says more")
+    _check_target(bundle.manifest.recovery)
+
+
+def _check_target(recovery: Recovery | None) -> None:
+    if recovery and not recovery.reached:
+        last = recovery.steps[-1]
+        raise TargetMissed(
+            f"{recovery.metric} is {last.drop:.4f} below the float model's "
+            f"{recovery.float_value:.4f}; the target allows {recovery.max_drop:.4f}",
+            "give more or other pictures, --recipe accurate, or --precision fp16",
+        )
+
+
+def _share(text: str) -> float:
+    """A share from "0.5%" or "0.005"."""
+    number, percent = text.removesuffix("%"), text.endswith("%")
+    try:
+        return float(number) / (100 if percent else 1)
+    except ValueError:
+        raise UsageError(
+            f"--max-drop should be a share such as 0.5% or 0.005, found {text!r}"
+        ) from None
 
 
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:

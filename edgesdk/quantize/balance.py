@@ -19,7 +19,7 @@ from onnx import helper, numpy_helper
 
 from edgesdk.calibration.histogram import ChannelHistogram, Ints
 from edgesdk.model import Model
-from edgesdk.model.edit import fresh, initializers, names_in, value_shapes
+from edgesdk.model.edit import fresh, names_in, value_shapes
 from edgesdk.quantize.fold import fold_into_producer
 from edgesdk.quantize.layers import Layer
 from edgesdk.tensors import Floats

@@ -6,15 +6,16 @@ chosen on one part of the pictures and kept only if it helps on the other part.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesdk.calibration.histogram import ChannelHistogram, Histogram, Ints
-from edgesdk.calibration.observers import amax_of
+from edgesdk.calibration.histogram import Ints
+from edgesdk.calibration.observers import Observer
 from edgesdk.calibration.recipe import Recipe
+from edgesdk.calibration.statistics import TensorStatistics
 from edgesdk.quantize.int8 import fake_quantize, round_weight, weight_scales
 from edgesdk.quantize.layers import Layer
 from edgesdk.quantize.matrix import (
@@ -35,14 +36,34 @@ LEAST_GAIN_DB = 0.1
 """What a correction must bring on pictures that it was not chosen on."""
 
 
+ScaleForm = Callable[[Floats], Floats]
+
+
+def as_it_is(scales: Floats) -> Floats:
+    """Any float32 will do."""
+    return scales
+
+
 class Read:
     """One layer that reads the tensor, with what it gives in float."""
 
-    def __init__(self, layer: Layer, weight: Floats, samples: Samples) -> None:
-        self.layer, self.weight, self.samples = layer, weight, samples
+    def __init__(
+        self, layer: Layer, weight: Floats, samples: Samples, form: ScaleForm = as_it_is
+    ) -> None:
+        """`form` makes of a scale one that the graph can hold."""
+        self.layer, self.weight, self.samples, self.form = layer, weight, samples, form
         turned = np.swapaxes(as_matrix(weight, layer), 1, 2)
         self.exact = {False: samples.fit @ turned, True: samples.judge @ turned}
         """Float outputs (groups, places, rows), by whether these places judge."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How to choose."""
+
+    recipe: Recipe
+    observer: Observer
+    """The recipe's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,33 +93,33 @@ class TensorFit:
 
 def fit_tensor(
     reads: Sequence[Read],
-    seen: ChannelHistogram,
+    seen: TensorStatistics,
     candidates: Sequence[Ints],
     folds: bool,
-    recipe: Recipe,
+    rules: Rules,
 ) -> TensorFit:
     """Choose for the tensor that all of `reads` read.
 
     `candidates` are ways to balance its channels; `folds` says that a factor would cost no
     operator.
     """
-    plain = _Trial(None, _amax(seen.whole(), recipe))
+    plain = _Trial(None, rules.observer.amax(seen.whole()))
     best = plain
     noise = before = _noise(reads, plain)
     for shifts in candidates:
-        trial = _Trial(shifts, _amax(seen.whole(shifts), recipe))
+        trial = _Trial(shifts, rules.observer.amax(seen.whole(shifts)))
         found = _noise(reads, trial)
         if found < noise:
             best, noise = trial, found
     if best is not plain:
         gain = _db(_noise(reads, plain, judge=True), _noise(reads, best, judge=True))
-        wanted = LEAST_GAIN_DB if folds else recipe.min_balance_gain_db or 0.0
+        wanted = LEAST_GAIN_DB if folds else rules.recipe.min_balance_gain_db or 0.0
         if gain < wanted:
             best, noise = plain, before
     gain = _db(before, noise) if best is not plain else 0.0
-    if recipe.search_ranges:
+    if rules.recipe.search_ranges:
         best = _with_range(reads, best, noise, seen.whole(best.shifts).largest)
-    layers = {read.layer.node: _fit_layer(read, best, recipe) for read in reads}
+    layers = {read.layer.node: _fit_layer(read, best, rules.recipe) for read in reads}
     return TensorFit(best.shifts, best.amax, gain, layers)
 
 
@@ -106,10 +127,6 @@ def fit_tensor(
 class _Trial:
     shifts: Ints | None
     amax: float
-
-
-def _amax(histogram: Histogram, recipe: Recipe) -> float:
-    return amax_of(histogram, recipe.observer)
 
 
 def _with_range(reads: Sequence[Read], trial: _Trial, noise: float, largest: float) -> _Trial:
@@ -163,7 +180,7 @@ def _balanced_weight(read: Read, trial: _Trial) -> tuple[Floats, Floats]:
         factors = np.ldexp(np.float32(1), -trial.shifts).astype(np.float32)
         moved = matrix * column_factors(factors, read.layer, matrix.shape[2])
         weight = from_matrix(moved, read.layer, weight.shape)
-    return weight, weight_scales(weight, read.layer.axis)
+    return weight, read.form(weight_scales(weight, read.layer.axis))
 
 
 def _fit_layer(read: Read, trial: _Trial, recipe: Recipe) -> LayerFit:
@@ -182,7 +199,7 @@ def _fit_layer(read: Read, trial: _Trial, recipe: Recipe) -> LayerFit:
         missing = _missing(read, read.exact[True], judged)
         if np.square(missing - fitted).sum() < np.square(missing).sum():
             bias, done = fitted, [*done, "bias"]
-    corrected = Corrected(stored, scales, bias)
+    corrected = Corrected(stored, weight_scales(weight, read.layer.axis), scales, bias)
     return LayerFit(corrected, _db(1.0, _share(read.exact[True], judged)), tuple(done))
 
 

@@ -18,7 +18,7 @@ def fake_quantize(values: Floats, amax: float) -> Floats:
     if amax <= 0:
         return np.zeros_like(values)
     scale = np.float32(amax / LEVELS)
-    rounded = np.divide(values, scale, dtype=np.float32)
+    rounded: Floats = np.divide(values, scale, dtype=np.float32)
     np.rint(rounded, out=rounded)
     np.clip(rounded, -LEVELS, LEVELS, out=rounded)
     rounded *= scale

@@ -59,7 +59,8 @@ def output_channels(rows: Array, layer: Layer, shape: Sequence[int]) -> Array:
     if layer.operator != "ConvTranspose":
         return rows.ravel()
     places = prod(shape[2:])
-    return rows.reshape(layer.groups * shape[1], places).sum(axis=1) / prod(layer.strides)
+    added: Array = rows.reshape(layer.groups * shape[1], places).sum(axis=1)
+    return added / prod(layer.strides)
 
 
 def column_factors(factors: Array, layer: Layer, columns: int) -> Array:
@@ -117,10 +118,11 @@ def _windows(
     padded = np.pad(image, [(0, 0), *zip(begin, end, strict=True)])
     axes = tuple(range(1, rank + 1))
     views = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=axes)
-    steps = [slice(None), *(slice(None, None, s) for s in settings["strides"])]
-    views = views[(*steps, *(slice(None, None, d) for d in settings["dilations"]))]
-    where = np.unravel_index(chosen(prod(outputs)), outputs)
-    picked = views[(slice(None), *where)]
+    steps = [1, *settings["strides"], *settings["dilations"]]
+    index: tuple[Any, ...] = tuple(slice(None, None, step) for step in steps)
+    where: tuple[Any, ...] = np.unravel_index(chosen(prod(outputs)), outputs)
+    at: tuple[Any, ...] = (slice(None), *where)
+    picked = views[index][at]
     grouped = picked.reshape(layer.groups, -1, picked.shape[1], prod(kernel))
     found: Floats = np.swapaxes(grouped, 1, 2).reshape(layer.groups, picked.shape[1], -1)
     return found

@@ -52,21 +52,14 @@ class Placement:
     """Operators that could be INT8 and stay in float -> why."""
     branches: tuple[Branch, ...]
     """Skipping branches of residual additions."""
+    float_layers: tuple[Layer, ...] = ()
+    """Those of `left` that have a constant weight."""
 
     @property
     def watch(self) -> dict[str, int]:
         """Tensors whose range is needed -> axis of their channels."""
         tensors = {branch.tensor: 1 for branch in self.branches}
         return tensors | {layer.activation: layer.input_axis for layer in self.layers}
-
-    def without(self, nodes: Iterable[str], why: str) -> Placement:
-        """The same with these layers in float too."""
-        gone = set(nodes)
-        return Placement(
-            tuple(layer for layer in self.layers if layer.node not in gone),
-            self.left | {node: why for node in gone},
-            tuple(branch for branch in self.branches if branch.layer not in gone),
-        )
 
 
 @dataclass(frozen=True)
@@ -77,9 +70,7 @@ class Wishes:
     force_int8: tuple[str, ...] = ()
 
 
-def place(
-    model: Model, operators: Sequence[str], residual: bool = True, wishes: Wishes | None = None
-) -> Placement:
+def place(model: Model, operators: Sequence[str], wishes: Wishes | None = None) -> Placement:
     """Decide for a prepared model. Raises UsageError for a wish that no layer's name matches."""
     wishes = wishes or Wishes()
     layers = find_layers(model, operators)
@@ -90,8 +81,9 @@ def place(
     _check_wishes(wishes, [layer.node for layer in layers])
     stays = decoding | wished
     chosen = tuple(layer for layer in layers if layer.node not in stays)
-    branches = _residual_branches(model, chosen) if residual else ()
-    return Placement(chosen, left | stays, branches)
+    branches = _residual_branches(model, chosen)
+    rest = tuple(layer for layer in layers if layer.node in stays)
+    return Placement(chosen, left | stays, branches, rest)
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:

@@ -30,8 +30,10 @@ class Corrected:
 
     weight: NDArray[np.int8]
     """In the layout of the float weight."""
+    plain: Floats
+    """amax/127 of the float weight, one for each output channel."""
     scales: Floats
-    """What `weight` was rounded with, one for each output channel."""
+    """What `weight` was rounded with: `plain`, or the next number that FP16 holds."""
     bias: Floats
     """To add to the output when the weight has these scales; one for each output channel."""
 
@@ -136,16 +138,18 @@ class _Writer:
         tensor, owner = key
         weight = numpy_helper.to_array(self._weights[tensor])
         scales = weight_scales(weight, axis)
+        # Balancing may have multiplied output channels by powers of two since.
+        moved = scales / fitted.plain if fitted else np.ones_like(scales)
         title = f"{tensor}_{owner}" if owner and f"{tensor}_scale" in self._taken else tensor
         names = self._names(title, "scale", "zero_point")
+        if fitted:
+            scales = fitted.scales * moved
         self._constants(names, scales, np.zeros(scales.shape, np.int8))
         stored, self._written[key] = self._names(title, "quantized", "dequantized")
         levels = fitted.weight if fitted else round_weight(weight, scales, axis)
         self._constants([stored], levels)
         if fitted and fitted.bias.any():
-            # Balancing may have multiplied output channels by powers of two since.
-            moved = np.resize(scales / fitted.scales, fitted.bias.shape)
-            self.shifts[owner] = fitted.bias * moved
+            self.shifts[owner] = fitted.bias * np.resize(moved, fitted.bias.shape)
         return [
             helper.make_node(
                 "DequantizeLinear",

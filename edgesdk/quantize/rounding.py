@@ -2,8 +2,8 @@
 
 Rounding a weight to the nearest level makes an error that the weights not yet rounded can make up
 for: column by column, each error is spread over the columns that follow, so that the squared error
-of the layer's output is least (Frantar et al., "GPTQ", arXiv:2210.17323; the update is Optimal Brain
-Surgeon's). Only second moments of the inputs are needed.
+of the layer's output is least (Frantar et al., "GPTQ", arXiv:2210.17323; the update is that of
+Optimal Brain Surgeon). Only second moments of the inputs are needed.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def sample(
     shapes = {t.name: tuple(t.dims) for t in initializers(model).values()}
     for group in _groups(units, shapes):
         layers = [layer for unit in group for layer in unit]
-        found = _sampled(model, layers, shapes, feeds, max(pictures, 1), open_session)
+        found = _sampled(model, layers, feeds, max(pictures, 1), open_session)
         for unit in group:
             yield unit, tuple(_split(found.pop(layer.node)) for layer in unit)
 
@@ -63,13 +63,13 @@ def sample(
 def _sampled(
     model: Model,
     layers: Sequence[Layer],
-    shapes: Shapes,
     feeds: Feeds,
     pictures: int,
     open_session: Open,
 ) -> dict[str, list[Floats]]:
     """One part of the samples for each picture, by layer."""
     nodes = {node.name: node for node in model.proto.graph.node}
+    shapes = {t.name: tuple(t.dims) for t in initializers(model).values()}
     found: dict[str, list[Floats]] = {layer.node: [] for layer in layers}
     part = only_outputs(model, [layer.activation for layer in layers])
     with open_session(part) as session:
@@ -114,4 +114,4 @@ def _places(layer: Layer, shape: tuple[int, ...]) -> int:
 def _values(layer: Layer, shape: tuple[int, ...]) -> int:
     """Values that one place has: groups x columns."""
     groups, _, columns = as_matrix(np.broadcast_to(np.float32(0), shape), layer).shape
-    return groups * columns
+    return int(groups * columns)

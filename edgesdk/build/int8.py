@@ -1,0 +1,105 @@
+"""The INT8 part of a build: draft, recovery to a target, and the graph that is shipped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from edgesdk._progress import Progress
+from edgesdk.accuracy import Measured
+from edgesdk.backends import load_backend, opened
+from edgesdk.build.draft import Draft
+from edgesdk.build.quantization import Quantizer
+from edgesdk.build.recovery import Jury, Search
+from edgesdk.bundle import Recovery
+from edgesdk.calibration import Recipe, Statistics
+from edgesdk.model import Model
+from edgesdk.quantize.fp16 import find_islands, peaks, tensors_to_watch, write_fp16
+from edgesdk.quantize.placement import Wishes
+from edgesdk.quantize.select import keep_in_float
+from edgesdk.tensors import FeedSource
+
+HALF_SCALES = 19
+"""ONNX operator set from which Q/DQ take float16."""
+PEAK_FEEDS = 24
+"""Of so many the largest magnitudes decide what fits FP16; its rules leave room for others."""
+
+
+@dataclass(frozen=True)
+class Int8Graph:
+    """What came out, and how."""
+
+    graph: Model
+    draft: Draft
+    seen: Statistics
+    keep_float: tuple[str, ...]
+    """Layers in float."""
+    islands: dict[str, str]
+    """Nodes that stay float32 in a FP16 rest -> why."""
+    reasons: dict[str, str]
+    """Layers in float -> why."""
+    measured: Measured | None = None
+    """On the verifying pictures, where a target was given."""
+    recovery: Recovery | None = None
+
+
+@dataclass(frozen=True)
+class Int8Order:
+    """What is wanted of the INT8 part."""
+
+    recipe: Recipe
+    wishes: Wishes
+    half_rest: bool
+    """Operators outside the INT8 layers compute in FP16."""
+    max_drop: float | None = None
+    """Largest drop allowed, as a share of the float model's figure, 0..1; None: no target."""
+
+
+Juries = Callable[[], tuple[Jury, Jury]]
+"""Makes the pictures to search on and those to verify on, when they are needed."""
+
+
+def make_int8(
+    model: Model, order: Int8Order, feeds: FeedSource, juries: Juries, progress: Progress
+) -> Int8Graph:
+    """From a prepared float32 model to the graph that is shipped."""
+    exact = load_backend("onnxruntime", exact=True)
+    quantizer = Quantizer(model, order.recipe, exact, progress, order.wishes, order.half_rest)
+    draft, seen = quantizer.draft(feeds)
+    ruined = keep_in_float(
+        draft.layers, {n: fit.sqnr_db for n, fit in draft.fits.items()}, order.recipe
+    )
+    reasons = {
+        layer.node: f"in INT8 its output keeps {draft.fits[layer.node].sqnr_db:.1f} dB of signal "
+        "to noise"
+        for layer in ruined
+    }
+    few = feeds.thinned(order.recipe.fit_pictures)
+    islands = half_islands(draft.model, few) if order.half_rest else {}
+
+    def finish(graph: Model) -> Model:
+        return write_fp16(graph, _present(islands, graph)) if order.half_rest else graph
+
+    draft = draft.without(reasons)
+    if order.max_drop is None:
+        return Int8Graph(finish(draft.graph()), draft, seen, (), islands, reasons)
+    found = Search(draft, *juries(), order.max_drop, finish, progress).run()
+    reasons |= dict.fromkeys(found.keep_float, "given back to reach the accuracy target")
+    return Int8Graph(
+        found.graph, draft, seen, found.keep_float, islands, reasons, found.measured, found.evidence
+    )
+
+
+def half_islands(model: Model, few: FeedSource) -> dict[str, str]:
+    """Nodes of a float32 model that FP16 would break -> why, by what some pictures show."""
+    watching = peaks(model, list(tensors_to_watch(model)))
+    fast = load_backend("onnxruntime")
+    with opened(fast, watching.model) as session:
+        largest = watching.observe(session, (feed for _, feed in islice(few, PEAK_FEEDS)))
+    return find_islands(model, largest)
+
+
+def _present(nodes: Mapping[str, str], graph: Model) -> Collection[str]:
+    names = {node.name for node in graph.proto.graph.node}
+    return [node for node in nodes if node in names]

@@ -1,0 +1,151 @@
+"""What one worker thread does with the outputs of the watched model: keep a few, count them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from edgesdk.calibration.moments import Moments
+from edgesdk.calibration.statistics import Statistics, TensorStatistics
+from edgesdk.calibration.watch import Point, Watch
+from edgesdk.errors import DataError
+from edgesdk.tensors import Array, Floats
+
+BATCH = 16
+"""Pictures counted together: numpy's calls cost as much as its work on one picture's sample."""
+BATCH_BYTES = 48 << 20
+"""Fewer, where their samples take more than this."""
+
+
+Kept = dict[tuple[str, str], list[Array]]
+"""(tensor, role) -> one array a picture; roles: values, high, low, mean."""
+
+
+class Counter:
+    """Statistics of the pictures that one thread ran."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._points = watch.points
+        self.start_anew()
+        self._pending: list[tuple[int, str]] = []
+        self._kept: Kept = {}
+        self._bytes = 0
+
+    def start_anew(self) -> None:
+        """Forget what was counted."""
+        self.statistics = Statistics({p.tensor: TensorStatistics(p.axis) for p in self._points})
+        self.done: set[int] = set()
+        """Numbers of the pictures that are in `statistics`."""
+
+    def add(
+        self, index: int, picture: str, feed: Mapping[str, Array], outputs: Mapping[str, Array]
+    ) -> None:
+        """Take what the watched model gave for a picture, and count when enough has gathered.
+
+        Raises DataError, naming a picture and a tensor, for NaN or infinity; then no picture of
+        the batch is counted.
+        """
+        for point in self._points:
+            if point.is_input:
+                self._keep_input(point, feed[point.tensor])
+                continue
+            for role, name in point.outputs.items():
+                self._keep(point.tensor, role, outputs[name])
+        self._pending.append((index, picture))
+        if len(self._pending) >= BATCH or self._bytes >= BATCH_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Count all that was kept. Raises DataError as `add` does."""
+        pending, kept = self._pending, self._kept
+        self._pending, self._kept, self._bytes = [], {}, 0
+        if not pending:
+            return
+        pictures = [picture for _, picture in pending]
+        batches = [_Batch(point, kept) for point in self._points]
+        for batch in batches:
+            batch.check(pictures)
+        for batch in batches:
+            batch.count(self.statistics.tensors[batch.point.tensor], pictures)
+        self.statistics.pictures += len(pictures)
+        self.done.update(index for index, _ in pending)
+
+    def _keep(self, tensor: str, role: str, values: Array) -> None:
+        self._kept.setdefault((tensor, role), []).append(values)
+        self._bytes += values.nbytes
+
+    def _keep_input(self, point: Point, values: Array) -> None:
+        """Of a feed only a sample is kept, and its extremes: it is large."""
+        others = tuple(i for i in range(values.ndim) if i != point.axis)
+        self._keep(point.tensor, "high", values.max(axis=others))
+        self._keep(point.tensor, "low", values.min(axis=others))
+        strides = point.strides or (1,) * values.ndim
+        taken = values[tuple(slice(stride // 2, None, stride) for stride in strides)]
+        self._keep(point.tensor, "values", taken.copy())
+
+
+class _Batch:
+    """The values of one tensor in some pictures, brought into one form."""
+
+    def __init__(self, point: Point, kept: Kept) -> None:
+        self.point = point
+        sample = _joined(kept[point.tensor, "values"]).astype(np.float32, copy=False)
+        if point.skip:
+            sample = sample[..., point.skip :, point.skip :]
+        by_channel = np.moveaxis(sample, point.axis + 1, 0)
+        self.channels, self.pictures = by_channel.shape[:2]
+        self.rows: Floats = np.ascontiguousarray(by_channel.reshape(self.channels, -1))
+        """Shape (channels, pictures * N)."""
+        self.exact = {
+            role: _joined(arrays).reshape(self.pictures, -1, self.channels)
+            for role in ("high", "low", "mean")
+            if (arrays := kept.get((point.tensor, role)))
+        }
+        """Each of shape (pictures, batch of the model, channels)."""
+        self.peaks = self._largest((1, 2), sample.reshape(self.pictures, -1))
+        """The largest magnitude of each picture."""
+        self.largest = self._largest((0, 1), self.rows)
+        """The largest magnitude of each channel."""
+
+    def check(self, pictures: list[str]) -> None:
+        """Raise DataError for NaN or infinity, with the first picture that has it."""
+        fine = np.isfinite(self.peaks)
+        if "mean" in self.exact:
+            fine &= np.isfinite(self.exact["mean"]).all(axis=(1, 2))
+        if not fine.all():
+            raise DataError(
+                f"the float model gives NaN or infinity in the tensor {self.point.tensor!r} "
+                f"for the picture {pictures[int(np.argmin(fine))]}",
+                "check the preprocessing and the picture; the model itself has finite weights",
+            )
+
+    def count(self, statistics: TensorStatistics, pictures: list[str]) -> None:
+        """Add the batch to the tensor's statistics."""
+        statistics.histogram.raise_largest(self.largest)
+        statistics.histogram.count(self.rows)
+        for picture, peak in zip(pictures, self.peaks.tolist(), strict=True):
+            statistics.peaks.add(picture, peak)
+        if self.point.is_input:
+            statistics.moments = statistics.moments or Moments()
+            values = self.rows.reshape(self.channels, self.pictures, -1)
+            for i in range(self.pictures):
+                low, high = (self.exact[role][i, 0] for role in ("low", "high"))
+                statistics.moments.add(values[:, i], low, high)
+
+    def _largest(self, axes: tuple[int, int], sample: Floats) -> Floats:
+        """Over these axes of the exact extremes; over the last one of the sample where these are
+        not known, or the graph bounds the tensor from below."""
+        high = self.exact["high"].max(axis=axes) if "high" in self.exact else sample.max(axis=1)
+        magnitudes: Floats = high
+        if "low" in self.exact:
+            magnitudes = np.maximum(high, -self.exact["low"].min(axis=axes))
+        elif self.point.bound < 0:
+            magnitudes = np.maximum(high, -sample.min(axis=1))
+        return np.abs(magnitudes)
+
+
+def _joined(arrays: list[Array]) -> Array:
+    """Stacked along a new first axis."""
+    first = arrays[0]
+    return np.concatenate([array.reshape(1, *first.shape) for array in arrays])
