@@ -20,6 +20,7 @@ from edgesdk.detections import Detections
 from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array
 from edgesdk.vision.decoders import make_decoder
+from tests.pycocotools_alone import pycocotools_figures
 
 
 def compared(*pairs: tuple[Array, Array]) -> OutputError:
@@ -60,6 +61,33 @@ def test_an_overflow_is_noticed_and_stays_noticed(bad: float) -> None:
     error = compared((fine, np.array([1, bad, 1], np.float16)), (fine, fine))
     assert not error.finite
     assert compared((fine, fine)).finite
+
+
+def test_an_output_that_always_says_the_same_is_flat() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(2, 4, 9))
+    zero = np.zeros((4, 9))
+    assert compared((first, zero)).flat, "one value at all positions"
+    assert compared((first, zero + 0.5), (second, zero + 0.5)).flat
+    assert compared((first, first), (second, first)).flat, "whatever the picture"
+    assert not compared((first, first)).flat, "one picture says nothing of the others"
+    assert not compared((first, zero), (second, second)).flat
+    assert not compared((first, second), (second, first)).flat
+
+
+def test_what_is_constant_in_the_float_model_may_be_constant() -> None:
+    one = np.ones((4, 9))
+    assert not compared((one, one * 0)).flat
+    assert not compared((one + np.arange(9) * 1e-9, one)).flat, "rounding is no signal"
+    fixed = np.random.default_rng(0).normal(size=(4, 9))
+    assert not compared((fixed, fixed + 0.1), (fixed, fixed + 0.1)).flat, "anchors, for example"
+
+
+@given(hnp.arrays(np.float64, (3, 7), elements=st.floats(-1e3, 1e3)))
+def test_the_spread_is_numpy_s_over_all_pictures(values: Array) -> None:
+    error = compared(*((row, row / 2) for row in values))
+    assert error.reference_std == pytest.approx(values.std(), abs=1e-3)
+    assert error.other_std == pytest.approx(values.std() / 2, abs=1e-3)
 
 
 tensors = hnp.arrays(np.float32, st.integers(1, 12), elements=st.floats(-100, 100, width=32))
@@ -201,6 +229,7 @@ def test_real_detectors_reach_their_known_accuracy_on_coco(
     decoder = make_decoder(table, "here", preprocess)
     assert decoder.task == "detect"
     metric = DetectionMetric()
+    pairs = []
     with tarfile.open(folder / "data/coco192.tar") as tar:
         pictures = [n for n in tar.getnames() if n.startswith("images/val2017/")]
         for path in pictures:
@@ -209,9 +238,11 @@ def test_real_detectors_reach_their_known_accuracy_on_coco(
             outputs = session.run(names, {session.get_inputs()[0].name: tensor})
             found = decoder.decode(dict(zip(names, outputs, strict=True)), placement)
             metric.add(found, truth)
+            pairs.append((found, truth))
     result = metric.result()
     assert len(pictures) == 64
     assert (result["mAP50-95"], result["mAP50"]) == pytest.approx(expected, abs=0.03)
+    assert tuple(result.values()) == pytest.approx(pycocotools_figures(pairs), abs=1e-9)
 
 
 def read(tar: tarfile.TarFile, path: str) -> tuple[Array, Detections]:

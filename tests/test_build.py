@@ -84,7 +84,7 @@ def test_a_build_says_what_it_did_and_leaves_a_bundle(work: Path) -> None:
 def test_the_terminal_shows_the_outcome(work: Path) -> None:
     done = edgesdk(*BUILD, cwd=work)
     assert done.returncode == 0, done.stderr
-    for text in ("net.edge", "agx-orin-64gb", "3 of 3 layers", "SQNR", "objectness"):
+    for text in ("net.edge", "agx-orin-64gb", "3 of 3 layers", "SQNR", "objectness", "agreement"):
         assert text in done.stdout
     assert "only 6 pictures to calibrate with" in done.stderr
 
@@ -126,7 +126,8 @@ def test_labelled_held_out_pictures_give_the_task_metric(work: Path) -> None:
     assert done.returncode == 0, done.stderr
     accuracy = json.loads(done.stdout)["accuracy"]
     assert accuracy["held_out"] is True
-    assert [metric["name"] for metric in accuracy["metrics"]] == ["mAP50-95", "mAP50"]
+    names = [metric["name"] for metric in accuracy["metrics"]]
+    assert names == ["mAP50-95", "mAP50", "agreement"]
 
 
 def test_unreadable_pictures_are_named_and_counted(work: Path) -> None:
@@ -161,7 +162,7 @@ def test_without_a_spec_the_guess_is_said_and_evidence_is_numeric(work: Path) ->
     accuracy = open_bundle(work / "net.edge").manifest.accuracy
     assert accuracy is not None
     assert set(accuracy.outputs) == {"output"}
-    assert accuracy.metrics == ()
+    assert [metric.name for metric in accuracy.metrics] == ["agreement"]
 
 
 def test_a_layer_that_int8_ruins_stays_in_float_and_is_listed(work: Path) -> None:

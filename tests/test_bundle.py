@@ -22,6 +22,7 @@ from edgesdk.bundle import (
     Manifest,
     Origin,
     OutputAccuracy,
+    OutputCheck,
     Range,
     Target,
     TaskMetric,
@@ -59,7 +60,13 @@ MANIFEST = Manifest(
         {"r1": "first"},
     ),
     accuracy=Accuracy(
-        "pictures", 12, True, {"boxes": OutputAccuracy(None, 1.0)}, (TaskMetric("mAP50", 0.5, 0.4),)
+        "pictures",
+        12,
+        True,
+        {"boxes": OutputAccuracy(None, 1.0, 0.25, 0.25, False)},
+        (TaskMetric("mAP50", 0.5, 0.4, 0.05, 0.15, (0.4, 0.6), (0.3, 0.5), 0.95, 1000),),
+        checks={"boxes": OutputCheck(20.5, 20.6, None)},
+        warnings=("doubtful",),
     ),
     warnings=("few pictures",),
 )
@@ -140,10 +147,28 @@ def rewritten(bundle: Bundle, **changes: object) -> None:
 
 
 def test_a_bundle_of_a_newer_edgesdk_asks_for_an_update(bundle: Bundle) -> None:
-    rewritten(bundle, format=2)
-    with pytest.raises(BundleError, match="format 2") as caught:
+    rewritten(bundle, format=3)
+    with pytest.raises(BundleError, match="format 3") as caught:
         open_bundle(bundle.path)
     assert caught.value.hint == "update edgesdk"
+
+
+def test_a_bundle_of_format_1_is_still_read(bundle: Bundle) -> None:
+    accuracy = {
+        "source": "pictures",
+        "pictures": 12,
+        "held_out": True,
+        "outputs": {"boxes": {"sqnr_db": 20.5, "cosine": 0.99}},
+        "metrics": [{"name": "mAP50", "float_model": 0.5, "bundle": 0.4}],
+        "note": "",
+        "skipped": {},
+    }
+    rewritten(bundle, format=1, accuracy=accuracy)
+    found = open_bundle(bundle.path).manifest.accuracy
+    assert found is not None
+    assert found.metrics[0].drop == pytest.approx(0.1)
+    assert found.metrics[0].drop_low is None, "nothing is said where nothing was computed"
+    assert not found.metrics[0].can_tell(0.5)
 
 
 def test_a_manifest_with_a_wrong_value_names_the_key(bundle: Bundle) -> None:

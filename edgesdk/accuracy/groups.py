@@ -18,6 +18,8 @@ SEPARATION = 16.0
 """The smallest channel of the large kind is so many times larger than the largest of the small."""
 MAX_GROUPS = 4
 """More parts than this are no layout that someone chose."""
+MIN_POSITIONS = 16
+"""A channel's magnitude is known from so many values: the logits of a classifier are too few."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ def find_cut(magnitude: Array) -> Cut | None:
     best: tuple[tuple[int, float, int], Cut] | None = None
     for axis in range(1, magnitude.ndim):
         others = tuple(i for i in range(magnitude.ndim) if i != axis)
+        if magnitude.size < MIN_POSITIONS * magnitude.shape[axis]:
+            continue
         for bounds, gap in _candidates(magnitude.max(axis=others)):
             rank = (len(bounds), -gap, magnitude.shape[axis])
             if best is None or rank < best[0]:

@@ -24,7 +24,7 @@ from edgesdk.pictures import PictureSet
 from edgesdk.spec import ModelSpec
 from edgesdk.tensors import Array, FeedSource
 
-CACHE_BYTES = 256 << 20
+CACHE_BYTES = 128 << 20
 """For the resized pictures, and again for the float model's outputs."""
 CUT_SAMPLES = 4
 """Pictures that show how large an output's channels are."""

@@ -42,6 +42,9 @@ from edgesdk.quantize.layers import find_layers
 from edgesdk.spec import ModelSpec
 from edgesdk.vision.decoders import make_decoder
 
+MOST_WORKERS = 4
+"""Pictures measured at a time: each has its own copy of both models."""
+
 
 def build(request: BuildRequest, out: Path, progress: Progress = silent) -> Bundle:
     """Build a bundle at `out`.

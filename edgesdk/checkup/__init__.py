@@ -5,6 +5,7 @@
 """
 
 from edgesdk.checkup.certainty import judging_decoder
+from edgesdk.checkup.depth import accumulated_db
 from edgesdk.checkup.examine import Checkup, examine
 from edgesdk.checkup.finding import Finding, Severity
 from edgesdk.checkup.first_layer import first_norm
@@ -19,6 +20,7 @@ __all__ = [
     "Finding",
     "Severity",
     "VarietyMeter",
+    "accumulated_db",
     "compare_preprocessing",
     "dominant_pictures",
     "examine",

@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from edgesdk._config import plain
-from edgesdk.bundle import Accuracy, Bundle
+from edgesdk.bundle import Bundle
+from edgesdk.cli._accuracy_view import show_accuracy
 from edgesdk.cli._console import console as make_console
 
 
@@ -52,8 +53,9 @@ def show_bundle(bundle: Bundle) -> None:
     console.print(table)
     _show_layers(bundle, console)
     if manifest.accuracy:
-        _show_accuracy(manifest.accuracy, manifest.precision, console)
-    for warning in manifest.warnings:
+        show_accuracy(manifest.accuracy, manifest.precision, console)
+    found = manifest.accuracy.warnings if manifest.accuracy else ()
+    for warning in (*manifest.warnings, *found):
         click.secho("warning: ", fg="yellow", nl=False, err=True)
         click.echo(warning, err=True)
     skipped = dict(calibration.skipped if calibration else {})
@@ -98,31 +100,3 @@ def _show_layers(bundle: Bundle, console: Console) -> None:
     for layer in kept:
         table.add_row(layer.node, layer.operator, layer.reason)
     console.print(table)
-
-
-def _show_accuracy(accuracy: Accuracy, precision: str, console: Console) -> None:
-    kind = "held-out " if accuracy.held_out else "calibration " if precision == "int8" else ""
-    pictures = _counted(accuracy.pictures, f"{kind}picture")
-    title = f"Float against {precision}, {pictures} of {accuracy.source}"
-    console.print(Text(title), soft_wrap=True)
-    table = Table(box=box.SIMPLE)
-    table.add_column("output")
-    table.add_column("SQNR, dB", justify="right")
-    table.add_column("cosine", justify="right")
-    for name, output in accuracy.outputs.items():
-        sqnr = "exact" if output.sqnr_db is None else f"{output.sqnr_db:.1f}"
-        table.add_row(name, sqnr, f"{output.cosine:.5f}")
-    console.print(table)
-    for metric in accuracy.metrics:
-        drop = round(metric.float_model - metric.bundle, 3) or 0.0  # never "-0.000"
-        console.print(
-            Text.assemble(
-                f"  {metric.name}: float {metric.float_model:.3f}, {precision} ",
-                (f"{metric.bundle:.3f}", "bold"),
-                f", drop {drop:+.3f}",
-            )
-        )
-    if accuracy.metrics and not accuracy.held_out and precision == "int8":
-        console.print("  These pictures calibrated it too, which flatters; name others with --eval")
-    if accuracy.note:
-        console.print(f"  {accuracy.note}", highlight=False)

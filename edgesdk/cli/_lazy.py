@@ -9,7 +9,7 @@ import click
 
 VERBS = {
     "demo": "The whole path on simulated traffic: build, run, count, report.",
-    "doctor": "What this machine can do, and what to mend.",
+    "doctor": "What this machine can do, or what a bundle suffers from.",
     "devices": "The Jetson modules that are known.",
     "zoo": "Third-party models by name, checked by digest.",
     "build": "Calibrate, quantize and bundle an ONNX model for a device.",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from edgesdk.model import Model
 from edgesdk.model.edit import fresh, names_in, value_shapes
@@ -37,7 +37,10 @@ NOT_ABOVE_LARGEST_INPUT = frozenset({"Concat", "Max", "Min", "Where"})
 
 @dataclass(frozen=True)
 class Peaks:
-    """A graph that gives the largest magnitude of each tensor as one number."""
+    """A graph that gives the largest magnitude of each tensor as one number.
+
+    It is NaN for a tensor that holds NaN or infinity.
+    """
 
     model: Model
     outputs: Mapping[str, str]
@@ -49,7 +52,7 @@ class Peaks:
         for feed in feeds:
             answers = runner.run(feed)
             for tensor, output in self.outputs.items():
-                largest[tensor] = max(largest[tensor], float(np.abs(answers[output]).max()))
+                largest[tensor] = float(np.maximum(largest[tensor], answers[output]))  # NaN stays
         return largest
 
 
@@ -78,26 +81,42 @@ def tensors_to_watch(model: Model) -> dict[str, int]:
 def peaks(model: Model, tensors: Collection[str]) -> Peaks:
     """The same model with one number more for each tensor: cheap, nothing large leaves the graph.
 
-    The smallest and largest value are taken inside the graph, so no tensor is copied out.
+    The smallest and largest value are taken inside the graph, so no tensor is copied out. On a
+    graph of `simulate_fp16` it finds where FP16 overflows.
     """
     proto = onnx.ModelProto()
     proto.CopyFrom(model.proto)
     taken = names_in(proto.graph)
+    zero = fresh("peaks_zero", taken)
+    proto.graph.initializer.append(numpy_helper.from_array(np.zeros((), np.float32), zero))
     outputs = {}
     for tensor in tensors:
-        names = [fresh(f"{tensor}_{kind}", taken) for kind in ("least", "most", "under", "peak")]
-        least, most, under, outputs[tensor] = names
-        proto.graph.node.extend(
-            [
-                helper.make_node("ReduceMin", [tensor], [least], name=least, keepdims=0),
-                helper.make_node("ReduceMax", [tensor], [most], name=most, keepdims=0),
-                helper.make_node("Neg", [least], [under], name=under),
-                helper.make_node("Max", [most, under], [outputs[tensor]], name=outputs[tensor]),
-            ]
-        )
+        outputs[tensor] = fresh(f"{tensor}_peak", taken)
+        proto.graph.node.extend(_peak(tensor, outputs[tensor], zero, taken))
         value = helper.make_tensor_value_info(outputs[tensor], TensorProto.FLOAT, [])
         proto.graph.output.append(value)
     return Peaks(Model.of(proto, model.name), outputs)
+
+
+def _peak(tensor: str, peak: str, zero: str, taken: set[str]) -> list[onnx.NodeProto]:
+    """max(largest, -smallest) + 0 * sum: the last is NaN where a maximum would pass over NaN."""
+    kinds = ("least", "most", "under", "largest", "sum", "nothing")
+    least, most, under, largest, total, nothing = (fresh(f"{tensor}_{k}", taken) for k in kinds)
+    steps: list[tuple[str, list[str], str]] = [
+        ("ReduceMin", [tensor], least),
+        ("ReduceMax", [tensor], most),
+        ("ReduceSum", [tensor], total),
+        ("Neg", [least], under),
+        ("Max", [most, under], largest),
+        ("Mul", [total, zero], nothing),
+        ("Add", [largest, nothing], peak),
+    ]
+    return [
+        helper.make_node(kind, read, [made], name=made)
+        if not kind.startswith("Reduce")
+        else helper.make_node(kind, read, [made], name=made, keepdims=0)
+        for kind, read, made in steps
+    ]
 
 
 def upper_bounds(view: View, largest: Mapping[str, float]) -> dict[str, float]:

@@ -50,6 +50,8 @@ SUMMANDS: dict[str, tuple[int, ...]] = {
     "GroupNormalization": (2,),
 }
 """Inputs whose small values may become 0, because they are added to larger ones."""
+EPSILON_INSIDE = ("BatchNormalization", "InstanceNormalization", "GroupNormalization")
+"""LayerNormalization adds its epsilon in float32, by ONNX's definition."""
 MASK_PATH = MOVES | {"Add", "Sub", "Mul", "Div", "Where", "Cast"}
 
 
@@ -73,7 +75,7 @@ def representable_scale(scale: Floats) -> Floats:
 
 def scale_survives(scale: Floats) -> bool:
     """Whether float16 keeps a scale to its 11 bits and 127 steps of it below 65504."""
-    if not scale.size or largest_of(scale) * LEVELS > LIMIT or (scale <= 0).any():
+    if not scale.size or largest_of(scale) * LEVELS > LIMIT:
         return False
     half = scale.astype(np.float16).astype(np.float64)
     return bool((np.abs(half - scale) <= HALF_STEP * scale).all())
@@ -98,6 +100,8 @@ def unfit_nodes(view: View, ports: Ports) -> dict[str, str]:
         if node.op_type in PAIR:
             found |= _unfit_pair(view, node)
             continue
+        if node.op_type in EPSILON_INSIDE and (epsilon := _epsilon(node)):
+            found[node.name] = f"its epsilon {epsilon:.2g} is 0 in FP16"
         for index, name in view.float_inputs(node):
             if name in view.constants and ports.half_input(node, index):
                 reason = _unfit(view, node, index, name)
@@ -112,14 +116,30 @@ def _unfit(view: View, node: onnx.NodeProto, index: int, name: str) -> str:
     is_summand = is_bound or index in SUMMANDS.get(node.op_type, ())
     if not is_bound and largest_of(values) > LIMIT and not is_mask(view, node, values):
         return f"its constant {name!r} holds {largest_of(values):.4g}, beyond FP16's {LIMIT:.0f}"
-    half = to_half(values, mask=False).astype(np.float64)
+    half = to_half(values, mask=False)
     if is_summand:
         vanishes = values.size == 1 and values.any() and not half.any()
         return f"the epsilon {float(values.max()):.2g} ({name!r}) is 0 in FP16" if vanishes else ""
-    finite = np.clip(values.astype(np.float64), -LIMIT, LIMIT)
-    if np.square(half - finite).sum() > LOST_POWER * np.square(finite).sum():
+    if _lost_power(values, half) > LOST_POWER:
         return f"its constant {name!r} is too small for FP16: at most {largest_of(values):.2g}"
     return ""
+
+
+def _lost_power(values: Floats, half: NDArray[np.float16]) -> float:
+    """The rounding's share of a constant's power; 0 for a constant of zeros."""
+    finite = np.clip(values, -LIMIT, LIMIT)
+    largest = largest_of(finite)
+    if largest == 0:
+        return 0.0
+    scaled = (finite / largest).ravel()  # squares of 1e-30 would be 0
+    lost = scaled - half.ravel().astype(np.float32) / largest
+    return float(np.dot(lost, lost) / np.dot(scaled, scaled))
+
+
+def _epsilon(node: onnx.NodeProto) -> float:
+    """The epsilon in a node's attributes, if float16 has no such number; else 0."""
+    value = next((float(a.f) for a in node.attribute if a.name == "epsilon"), 0.0)
+    return 0.0 if np.float16(value) else value
 
 
 def _unfit_pair(view: View, node: onnx.NodeProto) -> dict[str, str]:

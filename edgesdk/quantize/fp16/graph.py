@@ -38,6 +38,8 @@ MOVES = frozenset(
 )
 """Operators that only move values: rounding before or after them is the same."""
 PAIR = ("QuantizeLinear", "DequantizeLinear")
+COUNTING = MOVES | {"Cast", "Add", "Sub", "Mul", "Div", "Mod", "Neg", "Floor", "Ceil", "Round"}
+"""What is done with indices and positions, and with pixels before the first layer."""
 SHAPE_ONLY = ("Shape", "Size")
 
 
@@ -100,6 +102,17 @@ class View:
                 fixed |= set(node.output)
         return frozenset(fixed)
 
+    @cached_property
+    def counted(self) -> frozenset[str]:
+        """Float32 tensors computed from integers and constants alone: indices, grids, pixels."""
+        found: set[str] = set()
+        for node in self.nodes:
+            read = [name for _, name in self.float_inputs(node)]
+            exact = all(name in found or name in self.independent for name in read)
+            if exact and node.op_type in COUNTING and (read or node.op_type == "Cast"):
+                found |= set(self.float_outputs(node))
+        return frozenset(found)
+
     def float_inputs(self, node: onnx.NodeProto) -> Iterator[tuple[int, str]]:
         """Index and name of the float32 tensors that a node reads."""
         return ((i, name) for i, name in enumerate(node.input) if name in self.floats)
@@ -112,12 +125,16 @@ class View:
         """The nodes that read what this one makes."""
         return [reader for name in node.output for reader in self.readers.get(name, ())]
 
-    def is_arithmetic_on_constants(self, node: onnx.NodeProto) -> bool:
-        """Computed once, whatever the picture: such nodes stay float32, their result is rounded."""
+    def is_exact(self, node: onnx.NodeProto) -> bool:
+        """Whether a node computes from constants or integers alone: it stays float32.
+
+        Only its result is rounded, once. float16 has no integers above 2048, which indices and
+        positions need.
+        """
         if node.op_type in MOVES or node.op_type in PAIR:
             return False
         made = self.float_outputs(node)
-        return bool(made) and all(name in self.independent for name in made)
+        return bool(made) and all(n in self.independent or n in self.counted for n in made)
 
 
 def largest_of(values: Floats) -> float:

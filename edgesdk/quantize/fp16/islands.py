@@ -48,7 +48,7 @@ def find_islands(model: Model, largest: Mapping[str, float]) -> dict[str, str]:
     for node in view.nodes:
         if node.name in reasons or node.op_type in (*PAIR, *SHAPE_ONLY):
             continue
-        reason = "" if view.is_arithmetic_on_constants(node) else judge.reason(node)
+        reason = "" if view.is_exact(node) else judge.reason(node)
         if reason:
             reasons[node.name] = reason
     for nodes in normalisations(view):
@@ -94,7 +94,7 @@ class _Judge:
         value = self.bounds.get(name)
         if value is None:
             return ""
-        if value > LARGEST:
+        if not value <= LARGEST:  # NaN too
             return (
                 f"it {verb} values up to {value:.4g} ({name!r}); FP16 ends at {LIMIT:.0f}, "
                 f"and 1/{HEADROOM} of that is safe"

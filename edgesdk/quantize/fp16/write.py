@@ -30,7 +30,8 @@ def write_fp16(model: Model, keep: Collection[str] = ()) -> Model:
 
     `model` is a prepared float32 model, also one with Q/DQ pairs; `keep` names nodes that stay
     float32. So do, by themselves, operators that have no float16 form, nodes whose constants do
-    not survive float16 (`find_islands` says which and why), and arithmetic on constants alone.
+    not survive float16 (`find_islands` says which and why), and arithmetic on constants or
+    integers alone, such as grids and indices.
     Casts stand only where a tensor changes between the two, one for each tensor; constants are
     stored in the types that are read.
 
@@ -51,7 +52,7 @@ def write_fp16(model: Model, keep: Collection[str] = ()) -> Model:
 
 
 def _wide_nodes(view: View, ports: Ports, keep: Collection[str]) -> frozenset[str]:
-    names = [node.name for node in view.nodes]
+    names = {node.name for node in view.nodes}
     for name in keep:
         if name not in names:
             raise UnknownName("node", name, names)
@@ -59,7 +60,7 @@ def _wide_nodes(view: View, ports: Ports, keep: Collection[str]) -> frozenset[st
     for node in view.nodes:
         if node.op_type in GENERATORS or not ports.is_plain(node):
             wide.add(node.name)
-        if view.is_arithmetic_on_constants(node):
+        if view.is_exact(node):
             wide.add(node.name)
         if node.op_type == "DequantizeLinear" and node.name in wide:
             wide |= {layer.name for layer in layers_of(view, node)}

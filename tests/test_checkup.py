@@ -1,0 +1,455 @@
+"""What the calibration doctor says of a build, and what it leaves unsaid."""
+
+from __future__ import annotations
+
+import itertools
+from base64 import b64decode
+from dataclasses import dataclass, replace
+from functools import partial
+from statistics import mean
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import helper
+
+from edgesdk.backends import load_backend, opened
+from edgesdk.bundle import (
+    InputChannel,
+    Manifest,
+    OutputAccuracy,
+    PreprocessCheck,
+    PreprocessTrial,
+    Recovery,
+    RecoveryStep,
+    TaskMetric,
+    Variety,
+)
+from edgesdk.checkup import (
+    Finding,
+    VarietyMeter,
+    accumulated_db,
+    dominant_pictures,
+    examine,
+    input_channels,
+    range_evidence,
+    stale_findings,
+    thumbnails,
+)
+from edgesdk.checkup.gather import half_share
+from edgesdk.checkup.thumbnails import MAX_BYTES
+from edgesdk.model import Model
+from edgesdk.pictures import Picture
+from edgesdk.preprocess import Preprocess
+from tests.checkup_samples import (
+    CALIBRATION,
+    EVIDENCE,
+    GIVEN,
+    SOUND,
+    STRETCHED,
+    SWAPPED,
+    ZERO_ONE,
+    calibrated,
+    ranged,
+)
+from tests.onnx_graphs import make_model
+
+
+def only(manifest: Manifest, severity: str = "warning") -> Finding:
+    """The one finding of this severity or a graver one."""
+    order = ("problem", "warning", "info")
+    found = [
+        f for f in examine(manifest).findings if order.index(f.severity) <= order.index(severity)
+    ]
+    assert len(found) == 1, [f.id for f in found]
+    assert found[0].found
+    assert found[0].means
+    assert found[0].do
+    return found[0]
+
+
+def checked(*trials: PreprocessTrial) -> Manifest:
+    return calibrated(preprocessing=PreprocessCheck("score", (GIVEN, *trials)))
+
+
+def test_a_sound_build_gives_no_findings() -> None:
+    checkup = examine(SOUND)
+    assert checkup.findings == ()
+    assert checkup.unknown == ()
+    assert checkup.healthy
+    assert "nothing" in checkup.verdict
+
+
+def test_a_bundle_of_an_older_build_is_told_what_could_not_be_looked_at() -> None:
+    ranges = {name: replace(r, evidence=None) for name, r in CALIBRATION.ranges.items()}
+    old = calibrated(ranges=ranges, inputs={}, variety=None, preprocessing=None)
+    checkup = examine(old)
+    assert checkup.findings == ()
+    assert len(checkup.unknown) == 4
+
+
+# --- what goes in -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("gain", "t", "severity"),
+    [(1000.0, 9.0, "problem"), (1.4, 5.0, "problem"), (1.1, 3.3, "warning")],
+)
+def test_values_that_the_model_takes_better_are_named(gain: float, t: float, severity: str) -> None:
+    better = replace(ZERO_ONE, gain=gain, t=t, pictures=32)
+    finding = only(checked(SWAPPED, better))
+    assert (finding.id, finding.severity) == ("preprocessing-range", severity)
+    assert "0..1" in finding.found
+
+
+def test_swapped_colours_are_a_warning() -> None:
+    finding = only(checked(replace(SWAPPED, gain=1.2, t=4.0), ZERO_ONE))
+    assert (finding.id, finding.severity) == ("preprocessing-color", "warning")
+    assert "swapped to bgr" in finding.found
+
+
+@pytest.mark.parametrize(
+    "doubtful",
+    [
+        replace(SWAPPED, gain=1.2, t=2.5),  # may be chance
+        replace(SWAPPED, gain=1.02, t=6.0),  # surely better, by next to nothing
+        replace(SWAPPED, gain=1.5, t=3.5, pictures=5),  # of too few pictures
+        replace(SWAPPED, gain=None, t=None, score=None),
+    ],
+)
+def test_what_may_be_chance_is_no_finding(doubtful: PreprocessTrial) -> None:
+    assert examine(checked(doubtful)).findings == ()
+
+
+def test_with_wrong_values_nothing_is_said_of_colours_and_resizing() -> None:
+    other = (replace(t, gain=1.5, t=5.0, pictures=32) for t in (SWAPPED, STRETCHED, ZERO_ONE))
+    assert only(checked(*other), "info").id == "preprocessing-range"
+
+
+def test_a_better_resize_is_only_a_remark() -> None:
+    finding = only(checked(replace(STRETCHED, gain=1.15, t=3.5)), "info")
+    assert (finding.id, finding.severity) == ("preprocessing-resize", "info")
+
+
+def test_an_input_far_from_the_first_layer_s_training_is_a_problem() -> None:
+    off = (replace(GIVEN, deviation=4.0), replace(ZERO_ONE, deviation=0.2))
+    finding = only(calibrated(preprocessing=PreprocessCheck("", off)))
+    assert (finding.id, finding.severity) == ("preprocessing-first-layer", "problem")
+    assert "0..1" in finding.found
+    near = (replace(GIVEN, deviation=0.3), replace(ZERO_ONE, deviation=0.1))
+    assert examine(calibrated(preprocessing=PreprocessCheck("", near))).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "found"),
+    [
+        (0.0, 0.00392, "input-values"),  # divided by 255 twice
+        (0.0, 65025.0, "input-values"),  # multiplied by 255
+        (-2.2, 2.64, ""),
+        (0.0, 1.0, ""),
+        (-1.0, 1.0, ""),
+        (0.0, 255.0, ""),
+    ],
+)
+def test_values_that_no_convention_has_are_a_problem(low: float, high: float, found: str) -> None:
+    channel = InputChannel(low, high, (low + high) / 2, (high - low) / 4)
+    manifest = calibrated(inputs={"images": (channel,) * 3})
+    assert [f.id for f in examine(manifest).findings] == [found] * bool(found)
+
+
+def test_a_constant_input_is_a_problem() -> None:
+    flat, varied = InputChannel(0.5, 0.5, 0.5, 0.0), InputChannel(0.0, 1.0, 0.5, 0.2)
+    finding = only(calibrated(inputs={"images": (varied, flat, varied)}))
+    assert (finding.id, finding.severity) == ("input-constant", "problem")
+    assert "1 channel of 3" in finding.found
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"pictures": 6}, "few-pictures"),
+        ({"variety": Variety(128, 64, 80.0)}, "equal-pictures"),
+        ({"variety": Variety(128, 128, 2.5)}, "uniform-pictures"),
+        ({"skipped": {f"{i}.jpg": "torn" for i in range(40)}}, "skipped-pictures"),
+    ],
+)
+def test_poor_sets_of_pictures_are_a_warning(changes: dict[str, object], found: str) -> None:
+    assert only(calibrated(**changes)).id == found
+
+
+def test_one_scene_is_remarked_and_many_are_not() -> None:
+    scene = only(calibrated(variety=Variety(128, 128, 18.0)), "info")
+    assert (scene.id, scene.severity) == ("uniform-pictures", "info")
+    assert examine(calibrated(variety=Variety(128, 128, 60.0))).findings == ()
+
+
+# --- ranges -------------------------------------------------------------------------------------
+
+
+def test_saturation_names_the_tensor() -> None:
+    finding = only(ranged(saturated=0.04))
+    assert (finding.id, finding.tensors) == ("saturation", ("r2",))
+    assert "4.0%" in finding.found
+
+
+def test_ranges_that_still_grow_ask_for_more_pictures() -> None:
+    growing = replace(EVIDENCE, half_share=0.8)
+    settled = {f"t{i}": CALIBRATION.ranges["r1"] for i in range(30)}
+    restless = {f"s{i}": replace(CALIBRATION.ranges["r1"], evidence=growing) for i in range(6)}
+    finding = only(calibrated(ranges={**settled, **restless}))
+    assert finding.id == "ranges-growing"
+    assert "20%" in finding.found
+    assert set(finding.tensors) >= {"s0", "s5"}
+    few = {"s0": restless["s0"]}  # one tensor of thirty-one may
+    assert examine(calibrated(ranges={**settled, **few})).findings == ()
+
+
+def test_a_tensor_that_was_always_zero_is_named() -> None:
+    finding = only(ranged(amax=0.0, largest=0.0, evidence=replace(EVIDENCE, dead=16)))
+    assert (finding.id, finding.tensors) == ("zero-tensors", ("r2",))
+
+
+@pytest.mark.parametrize(("dead", "severity"), [(2, "info"), (12, "warning")])
+def test_dead_channels_are_counted(dead: int, severity: str) -> None:
+    finding = only(ranged(evidence=replace(EVIDENCE, dead=dead)), "info")
+    assert (finding.id, finding.severity) == ("dead-channels", severity)
+    assert f"{dead} of 16" in finding.found
+
+
+def test_a_picture_that_sets_a_range_alone_is_named() -> None:
+    finding = only(ranged(evidence=replace(EVIDENCE, peak_ratio=5.0, peak_picture="flash.jpg")))
+    assert (finding.id, finding.pictures) == ("one-picture-ranges", ("flash.jpg",))
+    assert "5.0 times" in finding.found
+
+
+def test_a_picture_whose_outlier_the_observer_cut_off_is_none() -> None:
+    alone = replace(EVIDENCE, peak_ratio=5.0, peak_picture="flash.jpg")
+    assert examine(ranged(evidence=alone, amax=0.7)).findings == ()
+
+
+# --- what comes out -----------------------------------------------------------------------------
+
+
+def with_output(output: OutputAccuracy, metrics: bool = True) -> Manifest:
+    assert SOUND.accuracy is not None
+    accuracy = replace(SOUND.accuracy, outputs={**SOUND.accuracy.outputs, "scores": output})
+    return replace(SOUND, accuracy=accuracy if metrics else replace(accuracy, metrics=()))
+
+
+def test_an_output_group_that_flatlines_is_a_problem() -> None:
+    finding = only(with_output(OutputAccuracy(0.1, 0.2)))
+    assert (finding.id, finding.severity, finding.tensors) == (
+        "output-flat",
+        "problem",
+        ("scores",),
+    )
+
+
+def test_a_noisy_output_is_a_warning_only_where_the_task_was_not_measured() -> None:
+    noisy = OutputAccuracy(5.0, 0.85)
+    assert only(with_output(noisy, metrics=False)).id == "output-noisy"
+    assert only(with_output(noisy), "info").severity == "info"
+
+
+@pytest.mark.parametrize(("built", "severity"), [(0.10, "problem"), (0.30, "warning"), (0.335, "")])
+def test_a_drop_is_weighed_against_the_float_model(built: float, severity: str) -> None:
+    assert SOUND.accuracy is not None
+    accuracy = replace(SOUND.accuracy, metrics=(TaskMetric("mAP50-95", 0.35, built),))
+    findings = examine(replace(SOUND, accuracy=accuracy)).findings
+    assert [(f.id, f.severity) for f in findings] == [("accuracy-drop", severity)] * bool(severity)
+
+
+def test_a_bundle_that_was_never_measured_says_so() -> None:
+    assert only(replace(SOUND, accuracy=None)).id == "not-measured"
+
+
+def test_accuracy_on_the_calibration_pictures_is_remarked() -> None:
+    assert SOUND.accuracy is not None
+    flattering = replace(SOUND, accuracy=replace(SOUND.accuracy, held_out=False))
+    assert only(flattering, "info").id == "not-held-out"
+
+
+# --- layers and the way to the target -------------------------------------------------------------
+
+
+def test_layers_in_float_are_listed_with_the_reason() -> None:
+    kept = replace(SOUND.layers[0], precision="fp16", reason="4.2 dB in INT8")
+    finding = only(replace(SOUND, layers=(kept, *SOUND.layers[1:])), "info")
+    assert (finding.id, finding.tensors) == ("layers-in-float", ("conv0",))
+    assert "25.0%" in finding.found
+    assert "4.2 dB in INT8" in finding.means
+
+
+def test_a_layer_that_int8_ruins_is_named() -> None:
+    ruined = replace(SOUND.layers[2], sqnr_db=3.0)
+    finding = only(replace(SOUND, layers=(*SOUND.layers[:2], ruined)))
+    assert (finding.id, finding.tensors) == ("layers-noisy", ("conv2",))
+
+
+def test_operators_that_were_added_are_listed_and_folded_ones_are_not() -> None:
+    finding = only(calibrated(balanced={"r1": "r1_balance", "r2": "conv1"}), "info")
+    assert (finding.id, finding.tensors) == ("extra-operators", ("r1",))
+
+
+@pytest.mark.parametrize(("reached", "found"), [(False, ["target-missed"]), (True, [])])
+def test_a_target_that_was_missed_is_a_problem(reached: bool, found: list[str]) -> None:
+    steps = (
+        RecoveryStep("all in INT8", 1.0, 0.30, 0.05, 0.03, 0.07),
+        RecoveryStep("conv0 to fp16", 0.9, 0.34, 0.01, 0.0, 0.02),
+        RecoveryStep("conv1 to fp16", 0.8, 0.33, 0.02, kept=False),
+    )
+    recovery = Recovery("mAP50-95", 0.0035, reached, 0.35, 32, steps)
+    findings = examine(replace(SOUND, recovery=recovery)).findings
+    assert [f.id for f in findings] == found
+    if found:
+        assert findings[0].severity == "problem"
+        assert "0.0100" in findings[0].found
+
+
+# --- another model or spec ------------------------------------------------------------------------
+
+
+def test_a_bundle_of_another_model_is_stale() -> None:
+    found = list(stale_findings(SOUND, "b" * 64))
+    assert [f.id for f in found] == ["stale-model"]
+    assert not examine(SOUND, found).healthy
+    assert list(stale_findings(SOUND, "a" * 64, SOUND.spec, "f" * 64)) == []
+
+
+def test_a_changed_preprocessing_is_named_key_by_key() -> None:
+    assert SOUND.spec is not None
+    spec = replace(SOUND.spec, preprocess=Preprocess(32, 32, color="bgr"))
+    (finding,) = stale_findings(SOUND, spec=spec)
+    assert (finding.id, finding.severity) == ("stale-preprocessing", "problem")
+    assert "preprocess.color: 'rgb', now 'bgr'" in finding.found
+
+
+def test_other_labels_or_another_fingerprint_are_a_warning() -> None:
+    assert SOUND.spec is not None
+    found = stale_findings(SOUND, "", replace(SOUND.spec, labels=("cat",)), "0" * 64)
+    assert [(f.id, f.severity) for f in found] == [
+        ("stale-spec", "warning"),
+        ("stale-calibration", "warning"),
+    ]
+
+
+# --- the evidence -------------------------------------------------------------------------------
+
+
+@dataclass
+class Peak:
+    value: float
+    picture: str
+
+
+@dataclass
+class Peaks:
+    highest: tuple[Peak, ...]
+    folds: list[float]
+
+
+def test_evidence_of_a_range_counts_channels_and_names_the_picture() -> None:
+    peaks = Peaks((Peak(8.0, "b.jpg"), Peak(2.0, "a.jpg")), [8.0, 2.0] + [0.0] * 6)
+    evidence = range_evidence(np.array([8.0, 0.0, 1.0, 2.0], np.float32), peaks)
+    assert (evidence.channels, evidence.dead) == (4, 1)
+    assert (evidence.channel_min, evidence.channel_median, evidence.channel_max) == (1.0, 2.0, 8.0)
+    assert (evidence.peak_picture, evidence.peak_ratio) == ("b.jpg", 4.0)
+    assert evidence.half_share == pytest.approx((8 + 2) / 2 / 8)  # one of two folds, at random
+
+
+def test_evidence_of_a_balanced_range_is_of_the_channels_after_balancing() -> None:
+    evidence = range_evidence(np.array([8.0, 1.0], np.float32), None, np.array([0, 3]))
+    assert (evidence.channel_min, evidence.channel_max) == (8.0, 8.0)
+
+
+def test_evidence_of_a_tensor_that_was_always_zero() -> None:
+    peaks = Peaks((Peak(0.0, "a.jpg"), Peak(0.0, "b.jpg")), [0.0] * 8)
+    evidence = range_evidence(np.zeros(3, np.float32), peaks)
+    assert (evidence.dead, evidence.channel_max) == (3, 0.0)
+    assert (evidence.peak_ratio, evidence.half_share) == (None, None)
+
+
+@given(st.lists(st.floats(0.1, 100), min_size=2, max_size=8))
+def test_half_the_folds_give_the_mean_over_all_choices(folds: list[float]) -> None:
+    choices = itertools.combinations(folds, len(folds) // 2)
+    expected = mean(max(choice) for choice in choices) / max(folds)
+    assert half_share([*folds, 0.0]) == pytest.approx(expected)
+
+
+def test_evidence_of_inputs_is_by_channel() -> None:
+    @dataclass
+    class Moments:
+        lowest: tuple[float, ...] = (0.0, -1.0)
+        highest: tuple[float, ...] = (1.0, 2.0)
+        mean: tuple[float, ...] = (0.5, 0.25)
+        std: tuple[float, ...] = (0.1, 0.2)
+
+    assert input_channels(Moments()) == (
+        InputChannel(0.0, 1.0, 0.5, 0.1),
+        InputChannel(-1.0, 2.0, 0.25, 0.2),
+    )
+
+
+def noise(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (48, 64, 3), np.uint8)
+
+
+def test_variety_counts_copies_and_tells_one_scene_from_many() -> None:
+    shades, scene = VarietyMeter(), VarietyMeter()
+    for level in (0, 0, 100, 200):
+        shades.add(np.full((20, 30, 3), level, np.uint8))
+    for brighter in range(4):
+        scene.add(np.clip(noise(0).astype(int) + brighter, 0, 255).astype(np.uint8))
+    result = shades.result()
+    assert (result.pictures, result.distinct) == (4, 3)
+    pairs = itertools.combinations((0, 0, 100, 200), 2)
+    assert result.difference == pytest.approx(
+        np.sqrt(mean((a - b) ** 2 for a, b in pairs)), abs=1e-3
+    )
+    assert scene.result().difference < 2
+
+
+def test_thumbnails_are_small_pictures_of_the_first_four_only() -> None:
+    big = cv2.resize(noise(1), (1920, 1080), interpolation=cv2.INTER_CUBIC)
+    pictures = [Picture(f"{index}.jpg", big) for index in range(6)]
+    names = ["5.jpg", "4.jpg", "gone.jpg", "0.jpg", "1.jpg"]
+    made = thumbnails(pictures, names)
+    assert set(made) == {"5.jpg", "4.jpg", "0.jpg"}
+    for data in made.values():
+        content = np.frombuffer(b64decode(data), np.uint8)
+        assert len(content) <= MAX_BYTES
+        assert cv2.imdecode(content, cv2.IMREAD_COLOR).shape == (90, 160, 3)
+
+
+def test_the_error_of_a_layer_and_all_before_it_is_that_of_the_graphs() -> None:
+    def scaled(*factors: float) -> Model:
+        constants = {f"w{i}": np.full((1, 1, 1, 1), f, np.float32) for i, f in enumerate(factors)}
+        nodes = [
+            helper.make_node("Conv", ["x", "w0"], ["a"], "first"),
+            helper.make_node("Conv", ["a", "w1"], ["y"], "second"),
+        ]
+        return Model.of(make_model(nodes, constants, {"x": [1, 1, 4, 4]}, ["y"]))
+
+    feeds = [{"x": np.random.default_rng(3).normal(size=(1, 1, 4, 4)).astype(np.float32)}]
+    found = accumulated_db(
+        scaled(1.0, 1.0),
+        scaled(1.1, 1.25),  # the second layer is 1.375 times what it should be
+        ["first", "second", "gone"],
+        feeds,
+        partial(opened, load_backend("reference")),
+    )
+    assert set(found) == {"first", "second"}
+    assert found["first"] == pytest.approx(20.0, abs=1e-3)
+    assert found["second"] == pytest.approx(-20 * np.log10(0.375), abs=1e-3)
+
+
+def test_the_picture_of_most_ranges_comes_first() -> None:
+    alone = {
+        "r1": replace(EVIDENCE, peak_ratio=2.0, peak_picture="b.jpg"),
+        "r2": replace(EVIDENCE, peak_ratio=9.0, peak_picture="a.jpg"),
+        "r3": replace(EVIDENCE, peak_ratio=2.0, peak_picture="b.jpg"),
+    }
+    ranges = {n: replace(CALIBRATION.ranges[n], evidence=e) for n, e in alone.items()}
+    assert dominant_pictures(ranges) == ("b.jpg", "a.jpg")
