@@ -98,7 +98,7 @@ def _write_int8(
     half = request.rest == "fp16" and model.opset >= HALF_SCALES
     target = recipe.max_drop if request.max_drop is None else request.max_drop
     order = Int8Order(recipe, request.wishes, half, target)
-    feeds = make_feeds(request.data, model, manifest.spec)
+    feeds = make_feeds(request.data, model, manifest.spec).thinned(recipe.max_pictures)
     made = make_int8(model, order, feeds, jury.both, progress)
     rest: Precision = "fp16" if half else "fp32"
     manifest = replace(
