@@ -100,7 +100,7 @@ def _write_int8(
     half = request.rest == "fp16" and model.opset >= HALF_SCALES
     target = recipe.max_drop if request.max_drop is None else request.max_drop
     order = Int8Order(recipe, request.wishes, half, target)
-    feeds = make_feeds(request.data, model, manifest.spec)
+    feeds = make_feeds(request.data, model, manifest.spec).thinned(recipe.max_pictures)
     seen_by_eye = None
     if isinstance(request.data, PictureSet) and manifest.spec:
         seen_by_eye = inspect(request.data, model, manifest.spec, progress)

@@ -78,7 +78,10 @@ class PictureFeeds:
 
     def thinned(self, limit: int) -> PictureFeeds:
         """At most `limit` of the pictures, evenly spread."""
-        return PictureFeeds(self.pictures.thinned(limit), self.preprocess, self.inputs)
+        few = self.pictures.thinned(limit)
+        if few is self.pictures:
+            return self
+        return PictureFeeds(few, self.preprocess, self.inputs)
 
     def digest(self) -> str:
         """SHA-256 over the pictures' names and the prepared tensors."""

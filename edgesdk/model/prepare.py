@@ -1,7 +1,8 @@
 """The same model in the one form that the rest works on.
 
-Fixed shapes, the target's operator set, a unique name for every node, constants as initializers
-and a shape for every tensor. The answers stay those of the model that came in.
+Fixed shapes, float32, the target's operator set, a unique name for every node, what does not depend
+on the input as initializers, and a shape for every tensor. The answers stay those of the model that
+came in.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from edgesdk.errors import ModelError
 from edgesdk.model.constants import fold_constants
 from edgesdk.model.lower import lower
 from edgesdk.model.model import Model
+from edgesdk.model.widen import widen
 from edgesdk.tensors import TensorSpec
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -32,6 +34,7 @@ def prepare(model: Model, opset: int, shapes: Shapes) -> Model:
     """
     proto = onnx.ModelProto()
     proto.CopyFrom(model.proto)
+    widen(proto)
     _fix_shapes(proto, model.inputs, shapes)
     proto = _convert(proto, model.opset, opset)
     _constants_to_initializers(proto.graph)

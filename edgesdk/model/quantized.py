@@ -109,7 +109,9 @@ class _Stripper:
         stored = numpy_helper.to_array(self._constants[node.input[0]]).astype(np.float32)
         scale = self._given(node, 1, stored)
         zero = self._given(node, 2, stored)
-        values: Array = ((stored - zero) * scale).astype(np.float32)
+        kind = self._constants[node.input[1]].data_type
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(kind)
+        values: Array = ((stored - zero) * scale).astype(dtype)
         return values
 
     def _given(self, node: onnx.NodeProto, index: int, stored: Array) -> Array:
