@@ -175,6 +175,21 @@ def test_a_forgotten_division_by_255_is_found_for_a_detector(whole_frame: bool) 
     assert found_by(good) == []
 
 
+def test_where_the_model_finds_hardly_anything_nothing_is_claimed() -> None:
+    @dataclass
+    class Faint(BrightestPlace):
+        """As sure as it may be of one box, and never surer than .3: .03 of ten boxes."""
+
+        def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+            boxes = super().run(feeds)["boxes"].copy()
+            boxes[:, 4] *= 0.3
+            return {"boxes": boxes}
+
+    check = compare_preprocessing(Faint(1.0), "x", PLAIN, pictures(20), decoder=BoxDecoder())  # type: ignore[arg-type]
+    assert found_by(check) == []
+    assert "too little" in check.note
+
+
 def test_hopeless_variations_cost_few_runs() -> None:
     model = BrightestPlace(255.0)
     check = compare_preprocessing(model, "x", PLAIN, pictures(100), decoder=BoxDecoder())  # type: ignore[arg-type]

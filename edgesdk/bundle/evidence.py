@@ -83,6 +83,8 @@ class PreprocessCheck:
     """The spec's own preprocessing first."""
     note: str = ""
     """Why the answers were not judged, where they were not."""
+    least_score: float = 0.0
+    """Below it, the model finds too little in the pictures for a score to mean anything."""
 
 
 @dataclass(frozen=True)

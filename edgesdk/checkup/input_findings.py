@@ -72,7 +72,7 @@ def _trials(calibration: Calibration) -> Iterator[Finding]:
     check = calibration.preprocessing
     if check is None:
         return
-    better = [t for t in check.trials[1:] if _is_better(t)]
+    better = [t for t in check.trials[1:] if _is_better(t, check.least_score)]
     for change in ("range", "color", "resize"):
         alike = [trial for trial in better if trial.change == change]
         if alike:
@@ -81,8 +81,8 @@ def _trials(calibration: Calibration) -> Iterator[Finding]:
             return
 
 
-def _is_better(trial: PreprocessTrial) -> bool:
-    if trial.pictures < LEAST_PICTURES:
+def _is_better(trial: PreprocessTrial, least_score: float) -> bool:
+    if trial.pictures < LEAST_PICTURES or (trial.score or 0) < least_score:
         return False
     return (trial.gain or 0) >= CLEAR_GAIN and (trial.t or 0) >= CLEAR_T
 

@@ -28,6 +28,7 @@ LARGEST_GAIN = 1000.0
 LARGEST_T = 99.0
 
 NO_DECODER = "the spec names no decoder, so the answers cannot be judged"
+TOO_LITTLE = "the float model finds too little in these pictures for its answers to be judged"
 
 
 def compare_preprocessing(
@@ -55,7 +56,11 @@ def compare_preprocessing(
     trials = [_tried(bench, way, given, own) for way in others]
     first = own[max(own)]
     trials.insert(0, _trial(given, first, first))
-    return PreprocessCheck(judge.measure if judge else "", tuple(trials), note)
+    if judge is None:
+        return PreprocessCheck("", tuple(trials), note)
+    found = max(trial.score or 0 for trial in trials)
+    note = "" if found >= judge.least else TOO_LITTLE
+    return PreprocessCheck(judge.measure, tuple(trials), note, judge.least)
 
 
 def _tried(
