@@ -10,7 +10,6 @@ import onnx
 from onnx import helper, numpy_helper
 
 from edgesdk.backends import load_backend, opened
-from edgesdk.calibration import CalibrationTable, TensorRange
 from edgesdk.model import Model
 from edgesdk.model.edit import with_outputs
 from edgesdk.model.prepare import prepare
@@ -90,8 +89,8 @@ def quantized(model: Model, pictures: list[np.ndarray]) -> Model:
     ranges = {}
     for layer in layers:
         amax = max(float(np.abs(a[layer.activation]).max()) for a in answers)
-        ranges[layer.activation] = TensorRange(amax, amax, 0.0, 1)
-    return write_qdq(model, CalibrationTable("minmax", len(pictures), ranges), layers)
+        ranges[layer.activation] = amax
+    return write_qdq(model, ranges, layers)
 
 
 def attention_net(epsilon: float = 1e-6, tokens: int = 16, width: int = 8) -> Model:

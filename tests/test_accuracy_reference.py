@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from onnx import helper, numpy_helper
 
-from edgesdk._progress import silent
 from edgesdk.accuracy import Measured, Reference
 from edgesdk.backends import Backend, Engine, Probe, Session, load_backend
-from edgesdk.build.evidence import AccuracyMeter
+from edgesdk.build.evidence import evidence, refuse_flat
+from edgesdk.bundle import Accuracy
 from edgesdk.detections import Detections
 from edgesdk.errors import DataError, ModelError
 from edgesdk.model import Model
@@ -213,16 +213,19 @@ def joined_head(dead: bool) -> Model:
     return Model.of(make_model(nodes, constants, {"images": [1, 3, 32, 32]}, ["output"]))
 
 
-def meter(built: Model, float_model: Model = MODEL, backend: Backend = BACKEND) -> AccuracyMeter:
+def evidence_of(built: Model, float_model: Model = MODEL, backend: Backend = BACKEND) -> Accuracy:
     spec = SPEC if float_model is MODEL else PLAIN
-    return AccuracyMeter(float_model, built, spec, backend, silent)
+    reference = Reference(float_model, spec, backend, pictures())
+    measured = reference.measure(built)
+    refuse_flat(measured)
+    return evidence(reference, measured, True, reference.cross_check(built, 0))
 
 
 def test_dead_scores_in_a_joined_output_stop_the_build() -> None:
-    fine = meter(joined_head(False), joined_head(False)).measure(pictures(), True)
+    fine = evidence_of(joined_head(False), joined_head(False))
     assert set(fine.outputs) == {"output[0:4]", "output[4:10]"}
     with pytest.raises(ModelError, match=r"'output\[4:10\]' .* same for every picture") as caught:
-        meter(joined_head(True), joined_head(False)).measure(pictures(), True)
+        evidence_of(joined_head(True), joined_head(False))
     assert "in float" in caught.value.hint
     found: Measured = Reference(joined_head(False), PLAIN, BACKEND, pictures()).measure(
         joined_head(True)
@@ -231,7 +234,7 @@ def test_dead_scores_in_a_joined_output_stop_the_build() -> None:
 
 
 def test_what_the_float_model_leaves_constant_stops_nothing() -> None:
-    accuracy = meter(joined_head(True), joined_head(True)).measure(pictures(), True)
+    accuracy = evidence_of(joined_head(True), joined_head(True))
     assert not any(output.flat for output in accuracy.outputs.values())
 
 
@@ -279,10 +282,10 @@ class Scaled:
 
 def test_an_engine_that_computes_something_else_is_found_out() -> None:
     built = changed(0.001)
-    honest = meter(built).measure(pictures(), True)
+    honest = evidence_of(built)
     assert set(honest.checks) == {"boxes", "objectness", "classes"}
     assert (honest.warnings, honest.check_note) == ((), "")
-    doubtful = meter(built, backend=Lying(built.digest)).measure(pictures(), True)
+    doubtful = evidence_of(built, backend=Lying(built.digest))
     assert "onnx.reference disagree on 'boxes'" in doubtful.warnings[0]
     assert "do not trust" in doubtful.warnings[0]
 

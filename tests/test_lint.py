@@ -9,7 +9,6 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from edgesdk.calibration import CalibrationTable, TensorRange
 from edgesdk.lint import check_for_tensorrt
 from edgesdk.model import Model
 from edgesdk.model.prepare import prepare
@@ -25,9 +24,9 @@ Change = Callable[[onnx.ModelProto], None]
 def int8_proto() -> onnx.ModelProto:
     model = prepare(Model.of(small_detector()), 19, {})
     layers = find_layers(model, ("Conv",))
-    ranges = {layer.activation: TensorRange(4.0, 4.0, 0.0, 1) for layer in layers}
+    ranges = {layer.activation: 4.0 for layer in layers}
     proto = onnx.ModelProto()
-    proto.CopyFrom(write_qdq(model, CalibrationTable("minmax", 1, ranges), layers).proto)
+    proto.CopyFrom(write_qdq(model, ranges, layers).proto)
     return proto
 
 

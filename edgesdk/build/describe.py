@@ -34,8 +34,9 @@ def layer_rows(made: Int8Graph, rest: Precision) -> tuple[LayerPrecision, ...]:
 def _row(made: Int8Graph, layer: Layer, precision: Precision) -> LayerPrecision:
     fit = made.draft.fits.get(layer.node)
     own = fit.sqnr_db if fit and np.isfinite(fit.sqnr_db) else None
+    depth = made.depth_db.get(layer.node)
     why = made.reasons.get(layer.node, made.draft.left.get(layer.node, ""))
-    return LayerPrecision(layer.node, layer.operator, precision, layer.macs, own, why)
+    return LayerPrecision(layer.node, layer.operator, precision, layer.macs, own, why, depth)
 
 
 def calibration_rows(
@@ -52,6 +53,7 @@ def calibration_rows(
         skipped=dict(seen.skipped),
         ranges=dict(_ranges(made)),
         balanced=dict(made.draft.carriers),
+        fingerprint=seen.fingerprint,
         inputs={name: input_channels(found) for name, found in moments.items()},
     )
 

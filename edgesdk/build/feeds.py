@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from edgesdk._digest import sha256_bytes
+from edgesdk._optional import require
 from edgesdk.errors import DataError
 from edgesdk.pictures import Picture, PictureSet
 from edgesdk.preprocess import Preprocess
@@ -84,8 +86,10 @@ class PictureFeeds:
         return PictureFeeds(few, self.preprocess, self.inputs)
 
     def digest(self) -> str:
-        """SHA-256 over the pictures' names and the prepared tensors."""
-        return digest_of(self)
+        """SHA-256 over the pictures as they are stored, and how they are prepared."""
+        decoder = str(require("cv2", "read pictures").__version__)
+        facts = (self.pictures.digest(), self.preprocess, self.inputs, decoder)
+        return sha256_bytes(repr(facts).encode())
 
     def _feed(self, group: list[tuple[str, Array]]) -> tuple[str, dict[str, Array]]:
         name = ", ".join(name for name, _ in group)

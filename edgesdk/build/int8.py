@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
+from math import prod
 
 from edgesdk._progress import Progress
 from edgesdk.accuracy import Measured
@@ -14,14 +16,20 @@ from edgesdk.build.quantization import Quantizer
 from edgesdk.build.recovery import Jury, Search
 from edgesdk.bundle import Recovery
 from edgesdk.calibration import Recipe, Statistics
+from edgesdk.checkup.depth import accumulated_db
 from edgesdk.model import Model
-from edgesdk.quantize.fp16 import find_islands, peaks, tensors_to_watch, write_fp16
-from edgesdk.quantize.placement import Wishes
+from edgesdk.model.edit import value_shapes
+from edgesdk.quantize.fp16 import find_islands, peaks, positions, tensors_to_watch, write_fp16
+from edgesdk.quantize.layers import INT8_OPERATORS
+from edgesdk.quantize.placement import Wishes, place
 from edgesdk.quantize.select import keep_in_float
 from edgesdk.tensors import FeedSource
 
 HALF_SCALES = 19
 """ONNX operator set from which Q/DQ take float16."""
+DEPTH_FEEDS = 2
+DEPTH_VALUES = 1 << 25
+"""Layers are looked at from the input on until their outputs hold so many values (128 MB)."""
 PEAK_FEEDS = 24
 """Of so many the largest magnitudes decide what fits FP16; its rules leave room for others."""
 
@@ -39,6 +47,8 @@ class Int8Graph:
     """Nodes that stay float32 in a FP16 rest -> why."""
     reasons: dict[str, str]
     """Layers in float -> why."""
+    depth_db: dict[str, float]
+    """Layer -> signal to noise of its output with all layers in INT8, before any is given back."""
     measured: Measured | None = None
     """On the verifying pictures, where a target was given."""
     recovery: Recovery | None = None
@@ -67,6 +77,7 @@ def make_int8(
     exact = load_backend("onnxruntime", exact=True)
     quantizer = Quantizer(model, order.recipe, exact, progress, order.wishes, order.half_rest)
     draft, seen = quantizer.draft(feeds)
+    depth = noise_by_depth(draft, feeds)
     ruined = keep_in_float(
         draft.layers, {n: fit.sqnr_db for n, fit in draft.fits.items()}, order.recipe
     )
@@ -83,11 +94,19 @@ def make_int8(
 
     draft = draft.without(reasons)
     if order.max_drop is None:
-        return Int8Graph(finish(draft.graph()), draft, seen, (), islands, reasons)
+        return Int8Graph(finish(draft.graph()), draft, seen, (), islands, reasons, depth)
     found = Search(draft, *juries(), order.max_drop, finish, progress).run()
     reasons |= dict.fromkeys(found.keep_float, "given back to reach the accuracy target")
     return Int8Graph(
-        found.graph, draft, seen, found.keep_float, islands, reasons, found.measured, found.evidence
+        graph=found.graph,
+        draft=draft,
+        seen=seen,
+        keep_float=found.keep_float,
+        islands=islands,
+        reasons=reasons,
+        depth_db=depth,
+        measured=found.measured,
+        recovery=found.evidence,
     )
 
 
@@ -97,7 +116,23 @@ def half_islands(model: Model, few: FeedSource) -> dict[str, str]:
     fast = load_backend("onnxruntime")
     with opened(fast, watching.model) as session:
         largest = watching.observe(session, (feed for _, feed in islice(few, PEAK_FEEDS)))
-    return find_islands(model, largest)
+    layers = {layer.node for layer in place(model, INT8_OPERATORS).layers}
+    return positions(model, layers, largest) | find_islands(model, largest)
+
+
+def noise_by_depth(draft: Draft, feeds: FeedSource) -> dict[str, float]:
+    """Signal to noise by layer when everything is INT8, on a few feeds; where memory allows."""
+    shapes = value_shapes(draft.model)
+    outputs = {node.name: node.output[0] for node in draft.model.proto.graph.node}
+    nodes, values = [], 0
+    for layer in draft.layers:
+        values += prod(shapes.get(outputs[layer.node], ()))
+        if values > DEPTH_VALUES:
+            break
+        nodes.append(layer.node)
+    few = (feed for _, feed in islice(feeds, DEPTH_FEEDS))
+    exact = load_backend("onnxruntime", exact=True)
+    return accumulated_db(draft.model, draft.graph(), nodes, few, partial(opened, exact))
 
 
 def _present(nodes: Mapping[str, str], graph: Model) -> Collection[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from onnx import numpy_helper
@@ -15,7 +15,14 @@ from edgesdk._resources import cache_folder
 from edgesdk.accuracy import OutputError
 from edgesdk.backends import Backend, Session, load_backend, opened
 from edgesdk.build.draft import Draft
-from edgesdk.calibration import CacheFile, Recipe, Statistics, collect, fingerprint
+from edgesdk.calibration import (
+    CacheFile,
+    Recipe,
+    Statistics,
+    collect,
+    fingerprint,
+    make_table,
+)
 from edgesdk.calibration.histogram import Ints
 from edgesdk.calibration.observers import Observer, find_observer
 from edgesdk.errors import ModelError
@@ -68,10 +75,11 @@ class Quantizer:
     def _calibrate(self, placement: Placement, feeds: FeedSource) -> Statistics:
         feeds = feeds.thinned(self.recipe.max_pictures)
         float_runs = load_backend("onnxruntime", threads=1)
-        key = fingerprint(self.model, placement.watch, feeds.count, feeds.digest())
-        return collect(
+        watch = self._inputs() | placement.watch
+        key = fingerprint(self.model, watch, feeds.count, feeds.digest())
+        found = collect(
             self.model,
-            placement.watch,
+            watch,
             self.progress(feeds, "calibrate", feeds.count),
             lambda model: float_runs.open(float_runs.compile(model)),
             pictures=feeds.count,
@@ -79,6 +87,12 @@ class Quantizer:
             cache=CacheFile(cache_folder() / "calibration", key),
             skipped=feeds.skipped,
         )
+        return replace(found, fingerprint=key)
+
+    def _inputs(self) -> dict[str, int]:
+        """Float inputs with channels: what comes in is looked at too."""
+        found = (spec for spec in self.model.inputs if spec.dtype == "float32")
+        return {spec.name: 1 for spec in found if len(spec.shape) > 1}
 
     def _fit(
         self, placement: Placement, seen: Statistics, few: FeedSource
@@ -120,9 +134,10 @@ class Quantizer:
         balanced = balance(self.model, placement.layers, shifts)
         if shifts:
             self._check_unchanged(balanced.model, few)
-        observer = self._observer
         # A branch's range is the observer's; where a layer reads the tensor too, the fitted one.
-        amax = {b.tensor: observer.amax(seen.tensors[b.tensor].whole()) for b in placement.branches}
+        skipping = {b.tensor: seen.tensors[b.tensor].whole() for b in placement.branches}
+        table = make_table(skipping, self._observer, seen.pictures)
+        amax = {tensor: found.amax for tensor, found in table.ranges.items()}
         origins: dict[str, tuple[str, Ints | None]] = {t: (t, None) for t in amax}
         pairs = list(zip(balanced.layers, placement.layers, strict=True))
         origins |= {

@@ -249,4 +249,3 @@ class _Writer:
 
     def _bound(self, tensor: str) -> float:
         return self._bounds.get(tensor, ANY)[0]
-

@@ -126,7 +126,9 @@ def _poor(name: str, output: OutputAccuracy, accuracy: Accuracy) -> Finding | No
 
 def _drops(accuracy: Accuracy) -> Iterator[Finding]:
     for metric in accuracy.metrics:
-        if metric.float_model <= 0:
+        # Agreement counts each changed box, so it is for where there is nothing better.
+        beside_labels = metric.name == "agreement" and len(accuracy.metrics) > 1
+        if metric.float_model <= 0 or beside_labels:
             continue
         share = (metric.float_model - metric.bundle) / metric.float_model
         known = plain(metric)

@@ -53,7 +53,7 @@ def _metric(metric: TaskMetric, precision: str) -> Text:
 
 def _limits(accuracy: Accuracy, precision: str) -> list[str]:
     lines = []
-    unsure = [m for m in accuracy.metrics if m.draws and not m.can_tell(TELLABLE)]
+    unsure = [m for m in accuracy.metrics[:1] if m.draws and not m.can_tell(TELLABLE)]
     if unsure:
         names = " and ".join(metric.name for metric in unsure)
         lines.append(

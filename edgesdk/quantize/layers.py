@@ -11,6 +11,8 @@ import onnx
 from edgesdk.model import Model
 from edgesdk.model.edit import initializers, value_shapes
 
+INT8_OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+"""What TensorRT has INT8 kernels for."""
 OUTPUT_CHANNEL_AXIS = {"Conv": 0, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1}
 """The axis of the weight that holds output channels: each gets a scale of its own."""
 

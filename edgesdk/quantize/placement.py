@@ -121,17 +121,34 @@ def _unfit(model: Model, operators: Sequence[str], layers: Sequence[Layer]) -> d
 
 
 def _decoding(model: Model, layers: Sequence[Layer]) -> dict[str, str]:
-    """Layers that are arithmetic of a decoder, not learned features."""
+    """Layers that are arithmetic of a decoder, not learned: no learned one follows them."""
     producers = {out: node for node in model.proto.graph.node for out in node.output}
     weights = initializers(model)
-    found = {}
-    for layer in layers:
-        source = _origin(producers, layer.activation)
-        if source is not None and source.op_type == "Softmax":
-            found[layer.node] = "reads a softmax: an expectation over bins, which a decoder takes"
-        elif _is_constant_of_a_decoder(numpy_helper.to_array(weights[layer.weight])):
-            found[layer.node] = "its weight holds whole and half numbers: arithmetic, not learned"
+    by_node = {layer.node: layer for layer in layers}
+    found: dict[str, str] = {}
+    needed: set[str] = set()  # by the layers that are learned
+    for node in reversed(model.proto.graph.node):
+        if needed & set(node.output):
+            needed |= set(node.input)
+        elif node.name in by_node:
+            why = _arithmetic(producers, weights, by_node[node.name])
+            if why:
+                found[node.name] = why
+            else:
+                needed |= set(node.input)
     return found
+
+
+def _arithmetic(
+    producers: Mapping[str, onnx.NodeProto], weights: Mapping[str, onnx.TensorProto], layer: Layer
+) -> str:
+    """Why a layer that nothing learned follows is a decoder's; empty: it is learned itself."""
+    source = _origin(producers, layer.activation)
+    if source is not None and source.op_type == "Softmax":
+        return "reads a softmax: an expectation over bins, which a decoder takes"
+    if _is_constant_of_a_decoder(numpy_helper.to_array(weights[layer.weight])):
+        return "its weight holds whole and half numbers: arithmetic, not learned"
+    return ""
 
 
 def _origin(producers: Mapping[str, onnx.NodeProto], tensor: str) -> onnx.NodeProto | None:

@@ -3,6 +3,7 @@
 from edgesdk.quantize.fp16.bounds import Peaks, peaks, tensors_to_watch
 from edgesdk.quantize.fp16.constants import representable_scale
 from edgesdk.quantize.fp16.islands import find_islands
+from edgesdk.quantize.fp16.positions import positions
 from edgesdk.quantize.fp16.simulate import simulate_fp16
 from edgesdk.quantize.fp16.write import write_fp16
 
@@ -10,6 +11,7 @@ __all__ = [
     "Peaks",
     "find_islands",
     "peaks",
+    "positions",
     "representable_scale",
     "simulate_fp16",
     "tensors_to_watch",
