@@ -51,10 +51,10 @@ class Statistics:
     tensors: Mapping[str, TensorStatistics]
     pictures: int = 0
     """How many were seen."""
-    fingerprint: str = ""
-    """Of the pass, where it has one: what it is cached under."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Name -> reason of the pictures that could not be read, where the caller told."""
+    fingerprint: str = ""
+    """Of the pass, where it has one: what it is cached under."""
 
     def merge(self, other: Statistics) -> None:
         """Take in what another pass over other pictures found of the same tensors."""
