@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgesdk import _optional
-from edgesdk.accuracy import CardTable, DetectionMetric, match
+from edgesdk.accuracy import CardTable, DetectionMetric, compare, match
 from edgesdk.detections import Detections
 from edgesdk.errors import MissingExtra
 from edgesdk.tensors import Array
@@ -109,6 +109,14 @@ def test_a_draw_without_a_labelled_box_has_no_figure() -> None:
     )
     table = CardTable([match(box, box), match(box, Detections.empty())])
     assert np.isnan(table.figures(np.array([[0, 2]]))).all()
+
+
+def test_equal_boxes_in_few_pictures_are_no_proof_of_equal_models() -> None:
+    table = CardTable([match(truth, truth) for _, truth in scene(4, 20, 2, 50)])
+    metrics = compare(table, table, 20)
+    # 16.8 % of pictures could differ and 20 of them show none: .832^20 = .025.
+    assert [m.drop_high for m in metrics] == pytest.approx([0.168, 0.168], abs=1e-3)
+    assert [m.drop_high for m in compare(table, table, 20, exact=True)] == [0, 0]
 
 
 def test_without_pycocotools_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

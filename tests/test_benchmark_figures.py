@@ -12,6 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks import readme
 from benchmarks.quantization.graph import form
 from benchmarks.quantization.process import Failed, run
 from benchmarks.quantization.report import Report
@@ -161,3 +162,36 @@ def test_the_benchmark_says_what_it_can_do_without_the_assets() -> None:
     assert done.returncode == 0, done.stderr
     assert "--only" in done.stdout
     assert "--quick" in done.stdout
+
+
+def sample_row(method: str, **changes: object) -> dict[str, object]:
+    figure = {"float": 0.35, "int8": 0.34, "drop": 0.01, "low": -0.01, "high": 0.03}
+    row: dict[str, object] = {
+        "model": "net",
+        "method": method,
+        "metrics": {"all": {"mAP50-95": figure}},
+        "form": form(conv_graph(True, per_channel=True), conv_graph(False)),
+        "tensorrt": {"verdict": "builds"},
+        "cost": {"cpu_seconds": 12.3, "ratio": 8.1, "peak_mb": 1234.0, "wall_seconds": 9.0},
+    }
+    return row | changes
+
+
+def test_the_tables_show_intervals_what_breaks_the_form_and_why_a_row_failed() -> None:
+    run = {"command": "x", "machine": {"cpu": "a CPU"}}
+    rows = [sample_row("good"), {"model": "net", "method": "bad", "failed": "ended by SIGKILL"}]
+    text = "\n".join(readme.quantization({"runs": {"2026-01-02T03": run}, "rows": rows}))
+    assert "2026-01-02, a CPU" in text
+    assert "| float | 0.350 |" in text
+    assert "| good | 0.340 (-0.010 to +0.030) |" in text
+    assert "| good | 42.9%, 1 per-channel activations, 1 pointwise nodes more |" in text
+    assert "| good | 12 (8.1 x), 1,234 MB |" in text
+    assert "| bad | failed |" in text
+    assert "bad on net: ended by SIGKILL" in text
+
+
+def test_the_drop_that_recovery_states_stands_beside_that_on_unseen_pictures() -> None:
+    run = {"command": "x", "machine": {"cpu": "a CPU"}}
+    rows = [sample_row("recovered", said={"drop": 0.002})]
+    text = "\n".join(readme.quantization({"runs": {"2026-01-02": run}, "rows": rows}))
+    assert "| recovered on net | 9 | +0.002 | +0.010 (-0.010 to +0.030) |" in text

@@ -7,13 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from onnx import helper
 
 from edgesdk.backends import load_backend, opened
 from edgesdk.bundle import PreprocessCheck
-from edgesdk.checkup import compare_preprocessing, examine, first_norm, judging_decoder
+from edgesdk.checkup import (
+    compare_preprocessing,
+    examine,
+    first_norm,
+    judging_decoder,
+    sample_images,
+)
 from edgesdk.checkup.certainty import BEST_BOXES, ClassJudge, confirmed, mirrored
 from edgesdk.checkup.preprocessing import MOST, SCREEN
 from edgesdk.checkup.variations import swapped, value_range, variations
@@ -71,6 +78,15 @@ def test_the_range_of_values_is_what_the_preprocessing_makes_of_black_and_white(
     low, high = value_range(given)
     assert black[0, :, 0, 0] == pytest.approx(low)
     assert white[0, :, 0, 0] == pytest.approx(high, rel=1e-5)
+
+
+def test_large_pictures_are_sampled_small_and_small_ones_as_they_are(tmp_path: Path) -> None:
+    for index, (height, width) in enumerate([(300, 900), (8, 8), (10, 16)]):
+        image = np.full((height, width, 3), index, np.uint8)
+        cv2.imwrite(str(tmp_path / f"{index}.png"), image)
+    images = sample_images(open_pictures(tmp_path), PLAIN)
+    assert [image.shape for image in images] == [(5, 16, 3), (8, 8, 3), (10, 16, 3)]
+    assert len(sample_images(open_pictures(tmp_path), PLAIN, most=2)) == 2
 
 
 # --- the judges -----------------------------------------------------------------------------------

@@ -58,8 +58,8 @@ class BoxAgreement:
         return self._table.figures(weights)[:, :1]
 
     def unseen(self) -> float:
-        """Not known for average precision."""
-        return 0.0
+        """As for any average precision."""
+        return self._table.unseen()
 
 
 class OutputAgreement:
@@ -89,5 +89,5 @@ class OutputAgreement:
         return np.asarray(mean[:, None], np.float64)
 
     def unseen(self) -> float:
-        """Not known for a mean of errors."""
+        """Nothing: any error at all lowers it."""
         return 0.0

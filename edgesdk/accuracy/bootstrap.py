@@ -47,7 +47,7 @@ class Scores(Protocol):
         ...
 
     def unseen(self) -> float:
-        """How large a difference may hide where not one picture shows any; 0: not known."""
+        """How large a difference may hide where not one picture shows any."""
         ...
 
 
@@ -66,7 +66,7 @@ def compare(
     """All figures of two models on the same pictures, with intervals where `draws` is not 0.
 
     A figure that cannot be computed on all pictures together is left out. Of very many pictures
-    fewer draws are taken. `exact`: the outputs of both are the same bit by bit, so that no
+    fewer draws are taken. `exact`: the outputs of both are the same but for rounding, so that no
     difference can hide.
     """
     draws = min(draws, max(FEWEST_DRAWS, WORK // max(pictures, 1))) if pictures > 1 else 0

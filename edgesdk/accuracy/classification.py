@@ -23,11 +23,8 @@ class AnswerTable:
         return share[:, None]
 
     def unseen(self) -> float:
-        """Share of pictures that could differ without one of N showing it (at 95 %, two-sided).
-
-        Clopper and Pearson's bound for none of N: 1 - .025^(1/N). Resampling cannot find it.
-        """
-        return float(1 - 0.025 ** (1 / max(len(self._right), 1)))
+        """See `unseen_share`."""
+        return unseen_share(len(self._right))
 
 
 class TopOne:
@@ -43,3 +40,11 @@ class TopOne:
     def result(self) -> dict[str, float]:
         """{"top-1": ...}, 0..1; empty before the first picture."""
         return {"top-1": sum(self._right) / len(self._right)} if self._right else {}
+
+
+def unseen_share(pictures: int) -> float:
+    """Share of pictures that could differ without one of N showing it (at 95 %, two-sided).
+
+    Clopper and Pearson's bound for none of N: 1 - .025^(1/N). Resampling cannot find it.
+    """
+    return float(1 - 0.025 ** (1 / max(pictures, 1)))

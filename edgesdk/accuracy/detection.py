@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesdk._optional import require
+from edgesdk.accuracy.classification import unseen_share
 from edgesdk.detections import Detections
 from edgesdk.geometry import area
 from edgesdk.tensors import Array
@@ -104,8 +105,8 @@ class CardTable:
         return np.stack([by_overlap.mean(axis=1), by_overlap[:, 0]], axis=1)
 
     def unseen(self) -> float:
-        """Not known for average precision."""
-        return 0.0
+        """About the share of pictures that could differ: average precision has no such bound."""
+        return unseen_share(self.pictures)
 
 
 class DetectionMetric:

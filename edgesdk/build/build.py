@@ -10,6 +10,7 @@ from edgesdk._progress import Progress, silent
 from edgesdk._version import __version__
 from edgesdk.build.describe import calibration_rows, layer_rows
 from edgesdk.build.feeds import FEW
+from edgesdk.build.inspection import inspect, with_thumbnails
 from edgesdk.build.int8 import HALF_SCALES, Int8Order, half_islands, make_int8
 from edgesdk.build.jury import JuryRoom
 from edgesdk.build.request import (
@@ -37,6 +38,7 @@ from edgesdk.lint import check_for_tensorrt
 from edgesdk.model import Model
 from edgesdk.model.prepare import prepare
 from edgesdk.model.quantized import quantized_operators
+from edgesdk.pictures import PictureSet
 from edgesdk.quantize.fp16 import write_fp16
 from edgesdk.quantize.layers import find_layers
 from edgesdk.spec import ModelSpec
@@ -99,14 +101,25 @@ def _write_int8(
     target = recipe.max_drop if request.max_drop is None else request.max_drop
     order = Int8Order(recipe, request.wishes, half, target)
     feeds = make_feeds(request.data, model, manifest.spec).thinned(recipe.max_pictures)
+    seen_by_eye = None
+    if isinstance(request.data, PictureSet) and manifest.spec:
+        seen_by_eye = inspect(request.data, model, manifest.spec, progress)
     made = make_int8(model, order, feeds, jury.both, progress)
+    calibration = calibration_rows(made, order, request.recipe, feeds)
+    if seen_by_eye and isinstance(request.data, PictureSet):
+        calibration = with_thumbnails(calibration, request.data)
+        calibration = replace(
+            calibration,
+            variety=seen_by_eye.variety,
+            preprocessing=seen_by_eye.preprocessing,
+        )
     rest: Precision = "fp16" if half else "fp32"
     manifest = replace(
         manifest,
         layers=layer_rows(made, rest),
         other_nodes=rest,
         islands=made.islands,
-        calibration=calibration_rows(made, order, request.recipe, feeds),
+        calibration=calibration,
         recovery=made.recovery,
     )
     if made.measured is not None:

@@ -131,7 +131,7 @@ def long_strides(shape: tuple[int, ...], axis: int, wanted: int) -> Strides:
 
 
 class _Writer:
-    """Adds outputs, each right behind its tensor, so that no tensor waits to be looked at."""
+    """Adds outputs to a graph, and the nodes that make them."""
 
     def __init__(
         self,
@@ -180,11 +180,12 @@ class _Writer:
         return self._all_values(tensor, axis, channels)
 
     def insert_nodes(self) -> None:
-        """Put what was added behind the nodes that make the tensors."""
-        old = [_copy(node) for node in self._graph.node]
-        del self._graph.node[:]
-        for node in old:
-            self._graph.node.append(node)
+        """Put what was added at the end, that of the earliest tensor last.
+
+        ONNX Runtime runs the branches of a graph from the last one to the first. In any other order
+        the tensors wait for their samples to be taken, and all of them are in memory at once.
+        """
+        for node in reversed(list(self._graph.node)):
             for name in node.output:
                 self._graph.node.extend(self._nodes.get(name, ()))
 
@@ -249,8 +250,3 @@ class _Writer:
     def _bound(self, tensor: str) -> float:
         return self._bounds.get(tensor, ANY)[0]
 
-
-def _copy(node: onnx.NodeProto) -> onnx.NodeProto:
-    copy = onnx.NodeProto()
-    copy.CopyFrom(node)
-    return copy

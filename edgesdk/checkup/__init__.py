@@ -11,6 +11,7 @@ from edgesdk.checkup.finding import Finding, Severity
 from edgesdk.checkup.first_layer import first_norm
 from edgesdk.checkup.gather import input_channels, range_evidence
 from edgesdk.checkup.preprocessing import compare_preprocessing
+from edgesdk.checkup.sample import sample_images
 from edgesdk.checkup.stale import stale_findings
 from edgesdk.checkup.thumbnails import dominant_pictures, thumbnails
 from edgesdk.checkup.variety import VarietyMeter
@@ -28,6 +29,7 @@ __all__ = [
     "input_channels",
     "judging_decoder",
     "range_evidence",
+    "sample_images",
     "stale_findings",
     "thumbnails",
 ]

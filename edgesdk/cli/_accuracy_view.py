@@ -47,7 +47,7 @@ def _metric(metric: TaskMetric, precision: str) -> Text:
     )
     if metric.drop_low is not None and metric.drop_high is not None and metric.level:
         ends = f"{_signed(metric.drop_low)} .. {_signed(metric.drop_high)}"
-        text.append(f" ({metric.level:.0%}: {ends})")
+        text.append(f" ({metric.level * 100:.0f} %: {ends})")
     return text
 
 
@@ -58,7 +58,7 @@ def _limits(accuracy: Accuracy, precision: str) -> list[str]:
         names = " and ".join(metric.name for metric in unsure)
         lines.append(
             f"{_counted(accuracy.pictures, 'picture')} are too few to tell a drop of "
-            f"{TELLABLE:.0%} in {names} from none"
+            f"{TELLABLE * 100:.0f} % in {names} from none"
         )
     if accuracy.metrics and not accuracy.held_out and precision == "int8":
         lines.append("These pictures calibrated it too, which flatters; name others with --eval")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesdk._digest import sha256_bytes
 from edgesdk._optional import require
 from edgesdk.errors import DataError
 from edgesdk.pictures.labels import pair_labels
@@ -46,7 +48,21 @@ def pictures_of(store: Store, source: str, split: str) -> PictureSet:
     def loaders() -> Iterator[tuple[str, Loader]]:
         return ((name, partial(load, name)) for name in pictures)
 
-    return PictureSet(source, len(pictures), loaders, labelled=bool(labels))
+    def digest(chosen: Sequence[int] | None) -> str:
+        hasher = hashlib.sha256()
+        for index in range(len(pictures)) if chosen is None else chosen:
+            line = f"{pictures[index]}\0{_content(store, pictures[index])}\0"
+            hasher.update(line.encode(errors="surrogateescape"))
+        return hasher.hexdigest()
+
+    return PictureSet(source, len(pictures), loaders, labelled=bool(labels), digester=digest)
+
+
+def _content(store: Store, name: str) -> str:
+    try:
+        return sha256_bytes(store.read(name))
+    except DataError:
+        return "unreadable"
 
 
 def decode(data: bytes) -> NDArray[np.uint8]:

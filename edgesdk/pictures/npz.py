@@ -14,7 +14,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from edgesdk.errors import DataError
-from edgesdk.pictures.set import Loader, Picture, PictureSet, given
+from edgesdk.pictures.set import Loader, Picture, PictureSet, file_digest, given
 
 HOW = "save them with numpy.savez(path, X=pictures, Y=classes)"
 DAMAGE = (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -37,7 +37,13 @@ def open_npz(path: Path) -> PictureSet:
                 picture = Picture(f"{path.name}[{index}]", _as_bgr(raw), class_id=class_id)
                 yield picture.name, partial(given, picture)
 
-    return PictureSet(str(path), shape[0], loaders, labelled=classes is not None)
+    return PictureSet(
+        str(path),
+        shape[0],
+        loaders,
+        labelled=classes is not None,
+        digester=partial(file_digest, path),
+    )
 
 
 def _read(file: IO[bytes], shape: tuple[int, ...], path: Path) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from edgesdk.errors import DataError
 from edgesdk.pictures.files import SUFFIXES, pictures_of
 from edgesdk.pictures.npz import open_npz
-from edgesdk.pictures.set import Loader, Picture, PictureSet, given
+from edgesdk.pictures.set import Loader, Picture, PictureSet, file_digest, given
 from edgesdk.pictures.stores import FolderStore, TarStore, is_tar
 from edgesdk.video import VIDEO_SUFFIXES, read_video
 
@@ -54,4 +54,4 @@ def _open_video(path: Path) -> PictureSet:
             picture = Picture(f"{path.name}[{frame.index}]", frame.image)
             yield picture.name, partial(given, picture)
 
-    return PictureSet(str(path), video.count, loaders)
+    return PictureSet(str(path), video.count, loaders, digester=partial(file_digest, path))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesdk._digest import sha256_bytes, sha256_file
 from edgesdk.detections import Detections
 from edgesdk.errors import DataError
 
@@ -29,9 +32,25 @@ Loader = Callable[[], Picture]
 """Reads one picture; raises DataError when it cannot."""
 
 
+Digester = Callable[[Sequence[int] | None], str]
+"""SHA-256 of what the pictures with these numbers (None: all) are read from."""
+
+
 def given(picture: Picture) -> Picture:
     """The picture itself: with functools.partial, the loader of one already read."""
     return picture
+
+
+def file_digest(path: Path, chosen: Sequence[int] | None) -> str:
+    """The Digester of pictures that lie in one file: its own SHA-256, and the pictures' numbers.
+
+    Raises DataError when the file cannot be read.
+    """
+    try:
+        content = sha256_file(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    return sha256_bytes(f"{content} {'all' if chosen is None else list(chosen)}".encode())
 
 
 @dataclass
@@ -51,6 +70,8 @@ class PictureSet:
     """True where the pictures carry boxes or classes."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Name -> reason of the pictures that could not be read so far."""
+    digester: Digester | None = None
+    """How the content is named without decoding it; None: by the decoded pixels."""
 
     def __iter__(self) -> Iterator[Picture]:
         """The readable pictures. Raises DataError after the last when there was not one."""
@@ -74,7 +95,8 @@ class PictureSet:
         if self.count is not None and self.count <= limit:
             return self
         step = self.count / limit if self.count else 1.0
-        wanted = {int(i * step) for i in range(limit)}
+        numbers = [int(i * step) for i in range(limit)]
+        wanted = frozenset(numbers)
 
         def loaders() -> Iterator[tuple[str, Loader]]:
             for index, item in enumerate(self.loaders()):
@@ -83,7 +105,27 @@ class PictureSet:
                 if index >= limit * step:
                     return
 
-        return PictureSet(self.source, limit, loaders, self.labelled)
+        def digest(chosen: Sequence[int] | None) -> str:
+            assert self.digester is not None
+            return self.digester(numbers if chosen is None else [numbers[i] for i in chosen])
+
+        digester = digest if self.digester else None
+        return PictureSet(self.source, limit, loaders, self.labelled, digester=digester)
+
+    def digest(self) -> str:
+        """SHA-256 that names the pictures in their order: to find again what was made of them.
+
+        Files and members are hashed as they are; of a video or an npz it is that of the file and
+        the pictures' numbers. Labels do not count. Raises DataError when nothing can be read.
+        """
+        if self.digester:
+            return self.digester(None)
+        hasher = hashlib.sha256()
+        for picture in self:
+            pixels = np.ascontiguousarray(picture.image)
+            hasher.update(f"{picture.name}\0{pixels.shape}\0".encode(errors="surrogateescape"))
+            hasher.update(pixels.tobytes())
+        return hasher.hexdigest()
 
     def _nothing_readable(self) -> DataError:
         name, reason = next(iter(self.skipped.items()), ("", "it is empty"))

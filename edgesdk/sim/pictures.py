@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
+from edgesdk._digest import sha256_bytes
+from edgesdk._version import __version__
 from edgesdk.pictures import Picture, PictureSet
 from edgesdk.pictures.set import Loader
 from edgesdk.sim.settings import parse_uri
@@ -25,4 +27,9 @@ def simulated_pictures(uri: str) -> PictureSet:
     def loaders() -> Iterator[tuple[str, Loader]]:
         return ((f"frame {i}", partial(load, i)) for i in range(scene.settings.frames))
 
-    return PictureSet(uri, scene.settings.frames, loaders, labelled=True)
+    def digest(chosen: Sequence[int] | None) -> str:
+        # The same version draws the same frames; another one may not.
+        numbers = "all" if chosen is None else list(chosen)
+        return sha256_bytes(f"{uri} {__version__} {numbers}".encode())
+
+    return PictureSet(uri, scene.settings.frames, loaders, labelled=True, digester=digest)
