@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -15,6 +16,7 @@ from onnx.reference import ReferenceEvaluator
 from edgesdk.bundle import Bundle, open_bundle
 from edgesdk.errors import ModelError
 from edgesdk.model import Model
+from edgesdk.model.edit import with_outputs
 from edgesdk.model.prepare import prepare
 from edgesdk.model.quantized import quantized_operators, strip_quantization
 from tests.command import edgesdk
@@ -207,16 +209,14 @@ def test_a_model_without_a_layer_for_int8_is_refused(work: Path) -> None:
 
 
 def test_an_operator_that_the_target_s_set_has_not_is_named(work: Path) -> None:
-    nodes = [
-        helper.make_node("GroupNormalization", ["images", "g", "b"], ["y"], "gn", num_groups=1)
-    ]
-    ones = {"g": np.ones(3, np.float32), "b": np.zeros(3, np.float32)}
-    proto = make_model(nodes, ones, {"images": [1, 3, 32, 32]}, ["y"], opset=21)
+    nodes = [helper.make_node("RMSNormalization", ["images", "g"], ["y"], "norm")]
+    ones = {"g": np.ones(32, np.float32)}
+    proto = make_model(nodes, ones, {"images": [1, 3, 32, 32]}, ["y"], opset=23)
     shape = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, 32, 32])
     proto.graph.output[0].CopyFrom(shape)
     write(work, proto)
     said = refused(work, *PICTURES, "--jetpack", "6.0")
-    assert "operator set 21 cannot be converted to the target's 17: GroupNormalization 'gn'" in said
+    assert "operator set 23 cannot be converted to the target's 17: RMSNormalization" in said
 
 
 @pytest.mark.parametrize("approximate", ["none", "tanh"])
@@ -241,6 +241,36 @@ def test_operators_that_are_newer_than_the_target_are_written_the_old_way(approx
     )
     for expected, found in pairs:
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("opset", [17, 19])
+def test_normalization_by_group_and_sampling_are_written_the_old_way(opset: int) -> None:
+    rng = np.random.default_rng(4)
+    nodes = [
+        helper.make_node("GroupNormalization", ["x", "g", "b"], ["n"], "norm", num_groups=2),
+        helper.make_node("GridSample", ["n", "grid"], ["y"], "sample", mode="linear"),
+    ]
+    constants = {
+        "g": rng.normal(size=4).astype(np.float32),
+        "b": rng.normal(size=4).astype(np.float32),
+        "grid": rng.uniform(-1, 1, (1, 3, 3, 2)).astype(np.float32),
+    }
+    proto = make_model(nodes, constants, {"x": [1, 4, 5, 5]}, ["y"], opset=21)
+    shape = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4, 3, 3])
+    proto.graph.output[0].CopyFrom(shape)
+    ready = prepare(Model.of(proto), opset, {})
+    assert ready.opset == opset
+    x = rng.normal(2, 3, (1, 4, 5, 5)).astype(np.float32)
+    grouped = x.reshape(1, 2, -1)
+    spread = np.sqrt(grouped.var(-1, keepdims=True) + 1e-5)
+    normal = ((grouped - grouped.mean(-1, keepdims=True)) / spread).reshape(x.shape)
+    expected = normal * constants["g"].reshape(1, 4, 1, 1) + constants["b"].reshape(1, 4, 1, 1)
+    sampled = ReferenceEvaluator(proto).run(None, {"x": x})[0]
+    seen = with_outputs(ready, ["n"]).proto.SerializeToString()
+    session = onnxruntime.InferenceSession(seen, providers=["CPUExecutionProvider"])
+    found, normalized = session.run(None, {"x": x})
+    np.testing.assert_allclose(normalized, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found, sampled, rtol=1e-4, atol=1e-4)
 
 
 def test_a_setting_that_the_older_set_cannot_express_is_refused() -> None:

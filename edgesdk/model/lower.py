@@ -28,7 +28,10 @@ def lower(proto: onnx.ModelProto, opset: int) -> onnx.ModelProto:
             f"the model is of operator set {own.version}; onnx {onnx.__version__} knows {newest}",
             f"export the model with opset {opset}, or update the package onnx",
         )
-    writer = _Writer(lowered.graph, own.version, opset)
+    inferred = onnx.shape_inference.infer_shapes(lowered).graph
+    values = (*inferred.input, *inferred.value_info)
+    ranks = {v.name: len(v.type.tensor_type.shape.dim) for v in values}
+    writer = _Writer(lowered.graph, own.version, opset, ranks)
     nodes = [new for node in lowered.graph.node for new in writer.lowered(node)]
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del lowered.graph.node[:]
@@ -38,9 +41,15 @@ def lower(proto: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     return lowered
 
 
+_NEW_VALUES = {b"wrap": 19, b"half_pixel_symmetric": 19}
+"""Settings of Pad and Resize -> the operator set that brought them."""
+
+
 class _Writer:
-    def __init__(self, graph: onnx.GraphProto, own: int, opset: int) -> None:
-        self._own, self._opset = own, opset
+    def __init__(
+        self, graph: onnx.GraphProto, own: int, opset: int, ranks: Mapping[str, int]
+    ) -> None:
+        self._own, self._opset, self._ranks = own, opset, ranks
         self._taken = names_in(graph)
         self._constants = {t.name: t for t in graph.initializer}
         for node in graph.node:
@@ -51,11 +60,13 @@ class _Writer:
 
     def lowered(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """The nodes that stand for this one in the older set."""
-        rewrite = _NEW.get(node.op_type)
-        if rewrite and not _has(node.op_type, self._opset):
-            return rewrite(self, node)
-        if not _has(node.op_type, self._opset):
-            raise self._refusal(node, "it does not exist there")
+        if node.domain not in ("", "ai.onnx"):
+            return [node]
+        since = onnx.defs.get_schema(node.op_type, self._own, "").since_version
+        if node.op_type in _REWRITTEN and self._opset < since:
+            return _REWRITTEN[node.op_type](self, node)
+        if not onnx.defs.has(node.op_type, self._opset, ""):
+            raise self.refusal(node, "it does not exist there")
         new, old = (onnx.defs.get_schema(node.op_type, v, "") for v in (self._own, self._opset))
         if new.since_version != old.since_version:
             self._axes(node, old)
@@ -63,14 +74,32 @@ class _Writer:
             while node.input and not node.input[-1]:
                 del node.input[-1]
             if len(node.input) > old.max_input:
-                raise self._refusal(node, f"it has the input {node.input[-1]!r}")
+                raise self.refusal(node, f"it has the input {node.input[-1]!r}")
         return [node]
 
-    def constant(self, node: onnx.NodeProto, value: float) -> str:
-        """A new scalar float."""
+    def constant(self, node: onnx.NodeProto, value: object, dtype: type = np.float32) -> str:
+        """A new constant."""
         name = fresh(f"{node.output[0]}_constant", self._taken)
-        self.made.append(numpy_helper.from_array(np.array(value, np.float32), name))
+        self.made.append(numpy_helper.from_array(np.array(value, dtype), name))
         return name
+
+    def name(self, wanted: str) -> str:
+        """A name that is not taken yet."""
+        return fresh(wanted, self._taken)
+
+    def value(self, node: onnx.NodeProto, index: int) -> Array:
+        """What a constant input holds."""
+        tensor = self._constants.get(node.input[index])
+        if tensor is None:
+            raise self.refusal(node, f"its input {node.input[index]!r} is computed at run time")
+        found: Array = numpy_helper.to_array(tensor)
+        return found
+
+    def rank(self, node: onnx.NodeProto) -> int:
+        """Axes of the node's first input."""
+        if node.input[0] not in self._ranks:
+            raise self.refusal(node, f"the shape of {node.input[0]!r} is not known")
+        return self._ranks[node.input[0]]
 
     def chain(
         self, node: onnx.NodeProto, steps: list[tuple[str, list[str]]]
@@ -90,10 +119,7 @@ class _Writer:
         if not node.op_type.startswith("Reduce") or "axes" not in old.attributes:
             return
         if len(node.input) > 1 and node.input[1]:
-            tensor = self._constants.get(node.input[1])
-            if tensor is None:
-                raise self._refusal(node, "its axes are computed at run time")
-            axes: Array = numpy_helper.to_array(tensor)
+            axes = self.value(node, 1)
             node.attribute.append(helper.make_attribute("axes", axes.tolist()))
         del node.input[1:]
 
@@ -103,30 +129,29 @@ class _Writer:
         """Leave out what the older set has not, where it only says the usual."""
         kept = []
         for attribute in node.attribute:
+            value = helper.get_attribute_value(attribute)
             if attribute.name in old.attributes:
+                if attribute.s in _NEW_VALUES and self._opset < _NEW_VALUES[attribute.s]:
+                    raise self.refusal(node, f"its {attribute.name} is {value!r}")
                 kept.append(attribute)
                 continue
-            value = helper.get_attribute_value(attribute)
             usual = new.attributes[attribute.name].default_value
             same = usual.type and value == helper.get_attribute_value(usual)
             parts = node.op_type == "Split" and attribute.name == "num_outputs"
             ones = attribute.name == "dilations" and set(value) == {1}
             if not (same or parts or ones):
-                raise self._refusal(node, f"its {attribute.name} is {value!r}")
+                raise self.refusal(node, f"its {attribute.name} is {value!r}")
         copies = [onnx.AttributeProto.FromString(a.SerializeToString()) for a in kept]
         del node.attribute[:]
         node.attribute.extend(copies)
 
-    def _refusal(self, node: onnx.NodeProto, reason: str) -> ModelError:
+    def refusal(self, node: onnx.NodeProto, reason: str) -> ModelError:
+        """An error that names the node."""
         return ModelError(
             f"operator set {self._own} cannot be converted to the target's {self._opset}: "
             f"{node.op_type} {node.name!r}: {reason}",
             f"export the model with opset {self._opset}, or choose another JetPack with --jetpack",
         )
-
-
-def _has(operator: str, opset: int) -> bool:
-    return bool(onnx.defs.has(operator, opset, ""))
 
 
 def _gelu(writer: _Writer, node: onnx.NodeProto) -> list[onnx.NodeProto]:
@@ -148,7 +173,60 @@ def _mish(writer: _Writer, node: onnx.NodeProto) -> list[onnx.NodeProto]:
     return writer.chain(node, [("Softplus", [x]), ("Tanh", [""]), ("Mul", ["", x])])
 
 
-_NEW: Mapping[str, Callable[[_Writer, onnx.NodeProto], list[onnx.NodeProto]]] = {
+def _swish(writer: _Writer, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    """x sigmoid(alpha x)."""
+    x = node.input[0]
+    alpha = next((a.f for a in node.attribute if a.name == "alpha"), 1.0)
+    scaled = [("Mul", [x, writer.constant(node, alpha)])] if alpha != 1 else []
+    inner = [*scaled, ("Sigmoid", [""] if scaled else [x])]
+    return writer.chain(node, [*inner, ("Mul", ["", x])])
+
+
+def _group_normalization(writer: _Writer, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    """An instance of each group, normalized; then scale and bias of each channel."""
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    x, groups = node.input[0], int(attributes["num_groups"])
+    ones, zeros = (writer.constant(node, [v] * groups) for v in (1.0, 0.0))
+    by_group = writer.constant(node, [0, groups, -1], np.int64)
+    shape = _shape_of(writer, node)
+    along = (-1, *[1] * (writer.rank(node) - 2))
+    scale, bias = (
+        writer.constant(node, np.asarray(writer.value(node, i)).reshape(along)) for i in (1, 2)
+    )
+    nodes = writer.chain(
+        node,
+        [
+            ("Reshape", [x, by_group]),
+            ("InstanceNormalization", ["", ones, zeros]),
+            ("Reshape", ["", shape.output[0]]),
+            ("Mul", ["", scale]),
+            ("Add", ["", bias]),
+        ],
+    )
+    nodes[1].attribute.append(helper.make_attribute("epsilon", attributes.get("epsilon", 1e-5)))
+    return [shape, *nodes]
+
+
+def _shape_of(writer: _Writer, node: onnx.NodeProto) -> onnx.NodeProto:
+    """A node that gives the shape of the first input."""
+    name = writer.name(f"{node.output[0]}_shape")
+    return helper.make_node("Shape", [node.input[0]], [name], writer.name(f"{node.name}_Shape"))
+
+
+def _grid_sample(writer: _Writer, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    """Set 20 only gave the modes other names."""
+    for attribute in node.attribute:
+        if attribute.name == "mode":
+            attribute.s = {b"linear": b"bilinear", b"cubic": b"bicubic"}.get(
+                attribute.s, attribute.s
+            )
+    return [node]
+
+
+_REWRITTEN: Mapping[str, Callable[[_Writer, onnx.NodeProto], list[onnx.NodeProto]]] = {
     "Gelu": _gelu,
     "Mish": _mish,
+    "Swish": _swish,
+    "GroupNormalization": _group_normalization,
+    "GridSample": _grid_sample,
 }
