@@ -85,7 +85,7 @@ class Watch:
 def watch_model(model: Model, watch: Mapping[str, int], pictures: int | None) -> Watch:
     """A model with small outputs for the tensors `watch` (name -> axis of its channels).
 
-    The original outputs are left out, so that what only they need is not computed. `pictures` is
+    The original outputs are left out, and so are the nodes that only they need. `pictures` is
     how many will come.
     """
     proto = onnx.ModelProto()
@@ -101,6 +101,7 @@ def watch_model(model: Model, watch: Mapping[str, int], pictures: int | None) ->
     writer.insert_nodes()
     if not proto.graph.output:  # only inputs are watched, but a model needs an output
         proto.graph.output.extend(outputs)
+    _drop_unused(proto.graph)
     return Watch(Model.of(proto, model.name), tuple(points))
 
 
@@ -137,6 +138,23 @@ def long_strides(shape: tuple[int, ...], axis: int, wanted: int) -> Strides:
         longest = max(others, key=lambda i: shape[i])
         strides[longest] = min(positions // wanted, shape[longest])
     return tuple(strides)
+
+
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    """Remove nodes and constants that no output needs: ONNX Runtime would run
+    such nodes, and before all others."""
+    needed = {value.name for value in graph.output}
+    kept = []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            kept.append(onnx.NodeProto.FromString(node.SerializeToString()))
+    del graph.node[:]
+    graph.node.extend(reversed(kept))
+    used = [tensor for tensor in graph.initializer if tensor.name in needed]
+    constants = [onnx.TensorProto.FromString(tensor.SerializeToString()) for tensor in used]
+    del graph.initializer[:]
+    graph.initializer.extend(constants)
 
 
 class _Writer:
