@@ -78,8 +78,6 @@ class _Batch:
         size = prod(point.shape)
         self.pictures, self.channels = len(joined), point.shape[point.axis]
         sample = joined[:, :size].reshape(self.pictures, *point.shape)
-        if point.skip:
-            sample = sample[..., point.skip :, point.skip :]
         by_channel = np.moveaxis(sample, point.axis + 1, 0)
         self.rows: Floats = np.ascontiguousarray(by_channel.reshape(self.channels, -1))
         """Shape (channels, pictures * N)."""

@@ -26,8 +26,8 @@ from edgesdk.errors import ModelError
 from edgesdk.model import Model
 from edgesdk.model.edit import fresh, names_in, value_shapes
 
-TENSOR_SAMPLES = 1 << 19
-"""About so many values of each tensor are counted in the whole run: 52 lie beyond its 99.99 %."""
+TENSOR_SAMPLES = 1 << 20
+"""About so many values of each tensor are counted in the whole run: 100 lie beyond its 99.99 %."""
 CHANNEL_SAMPLES = 1024
 """And at least about so many of each of its channels."""
 LEAST_PICTURES = 16
@@ -36,8 +36,6 @@ LEAST_POSITIONS = 8
 """Taken of each picture, however many there are."""
 UNKNOWN_PICTURES = 1024
 """Taken for the number of pictures when it is not known."""
-FAR = 4
-"""From this stride on, a pooling lattice leaves out its first points, which lie on the border."""
 
 Strides = tuple[int, ...]
 Extreme = Literal["high", "low", "mean"]
@@ -61,8 +59,6 @@ class Point:
     extremes: tuple[Extreme, ...] = ()
     """"high" and "low": exact over all values ("low" is absent where `bound` is finite). "mean":
     not finite as soon as one value is not. None of them where the sample is all values."""
-    skip: int = 0
-    """First points of each of the last two axes of the sample that are not taken."""
     strides: Strides = ()
     """Of an input, for each axis: the positions taken from the feed."""
     bound: float = -inf
@@ -113,20 +109,16 @@ def positions_wanted(channels: int, pictures: int | None) -> int:
 
 
 def lattice_stride(height: int, width: int, wanted: int) -> int:
-    """Stride whose lattice has the number of points nearest to `wanted`; 1: all positions."""
+    """Odd stride whose lattice has the number of points nearest to `wanted`; 1: all positions.
+
+    Odd, since upsampling leaves patterns of period 2, 4, 8 in a tensor: an even stride would see
+    the same phase of them everywhere.
+    """
 
     def miss(stride: int) -> float:
-        return abs(log(_points(height, stride) * _points(width, stride) / wanted))
+        return abs(log(ceil(height / stride) * ceil(width / stride) / wanted))
 
-    return min(range(1, max(min(height, width), 1) + 1), key=miss)
-
-
-def _points(size: int, stride: int) -> int:
-    return max(ceil(size / stride) - _skipped(stride), 1)
-
-
-def _skipped(stride: int) -> int:
-    return 1 if stride >= FAR else 0
+    return min(range(1, max(min(height, width), 1) + 1, 2), key=miss)
 
 
 def long_strides(shape: tuple[int, ...], axis: int, wanted: int) -> Strides:
@@ -136,7 +128,7 @@ def long_strides(shape: tuple[int, ...], axis: int, wanted: int) -> Strides:
     positions = prod(shape[i] for i in others)
     if others and positions > 2 * wanted:
         longest = max(others, key=lambda i: shape[i])
-        strides[longest] = min(positions // wanted, shape[longest])
+        strides[longest] = max(min(positions // wanted, shape[longest]) - 1, 1) | 1
     return tuple(strides)
 
 
@@ -188,7 +180,7 @@ class _Writer:
         taken = tuple(
             len(range(step // 2, size, step)) for size, step in zip(shape, strides, strict=True)
         )
-        return Point(tensor, axis, "", taken, ("high", "low"), 0, strides)
+        return Point(tensor, axis, "", taken, ("high", "low"), strides)
 
     def point(self, tensor: str, axis: int) -> Point:
         """Computed by the graph."""
@@ -230,7 +222,7 @@ class _Writer:
             extremes += ("low",)
         taken = (*shape[:2], ceil(shape[2] / stride), ceil(shape[3] / stride))
         output = self._packed(tensor, parts)
-        return Point(tensor, 1, output, taken, extremes, _skipped(stride), bound=bound)
+        return Point(tensor, 1, output, taken, extremes, bound=bound)
 
     def _sliced(self, tensor: str, axis: int, shape: tuple[int, ...], strides: Strides) -> Point:
         along = int(np.argmax(strides))
