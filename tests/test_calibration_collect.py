@@ -120,13 +120,13 @@ def test_passes_over_parts_merge_into_the_whole(cut: int) -> None:
 
 
 def test_how_many_positions_are_taken_depends_on_shape_and_number_alone() -> None:
-    assert positions_wanted(64, 100) == 82
+    assert positions_wanted(64, 100) == 164
     assert positions_wanted(64, 5000) == 8
     assert positions_wanted(64, None) == positions_wanted(64, 1024)
     # One picture gives no more than one of sixteen does.
     assert positions_wanted(64, 1) == positions_wanted(64, 16)
     assert lattice_stride(7, 7, 100) == 1
-    assert lattice_stride(208, 208, 100) == 19  # 11 points, the first left out, on each axis
+    assert lattice_stride(208, 208, 100) == 21  # 10 points on each axis
 
 
 def gated(channels: int, operator: str) -> Model:

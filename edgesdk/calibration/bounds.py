@@ -77,7 +77,7 @@ def _interval(
 ) -> Interval:
     kind = node.op_type
     if kind not in COMBINING and kind not in PASSING:
-        return ANY if kind == "Swish" and node.attribute else FIXED.get(kind, ANY)
+        return _alone(node)
     inputs = [_of(name, found, constants) for name in node.input]
     if kind in PASSING:
         return inputs[0]
@@ -98,6 +98,15 @@ def _interval(
         value = inputs[2] if len(inputs) > 2 and node.input[2] else _value(node)
         return min(inputs[0][0], value[0]), max(inputs[0][1], value[1])
     return ANY
+
+
+def _alone(node: onnx.NodeProto) -> Interval:
+    """What the operator gives whatever it is given."""
+    if node.op_type == "Elu":
+        return -next((float(a.f) for a in node.attribute if a.name == "alpha"), 1.0), inf
+    if node.op_type == "Swish" and node.attribute:
+        return ANY
+    return FIXED.get(node.op_type, ANY)
 
 
 def _of(

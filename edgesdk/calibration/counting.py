@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
+from math import prod
 
 import numpy as np
 
@@ -18,10 +20,6 @@ BATCH_BYTES = 48 << 20
 """Fewer, where their samples take more than this."""
 
 
-Kept = dict[tuple[str, str], list[Array]]
-"""(tensor, role) -> one array a picture; roles: values, high, low, mean."""
-
-
 class Counter:
     """Statistics of the pictures that one thread ran."""
 
@@ -29,7 +27,8 @@ class Counter:
         self._points = watch.points
         self.start_anew()
         self._pending: list[tuple[int, str]] = []
-        self._kept: Kept = {}
+        self._kept: dict[str, list[Array]] = defaultdict(list)
+        """Tensor -> one row, of shape (1, N), for each pending picture."""
         self._bytes = 0
 
     def start_anew(self) -> None:
@@ -47,11 +46,9 @@ class Counter:
         the batch is counted.
         """
         for point in self._points:
-            if point.is_input:
-                self._keep_input(point, feed[point.tensor])
-                continue
-            for role, name in point.outputs.items():
-                self._keep(point.tensor, role, outputs[name])
+            row = _row(point, feed[point.tensor]) if point.is_input else outputs[point.output]
+            self._kept[point.tensor].append(row)
+            self._bytes += row.nbytes
         self._pending.append((index, picture))
         if len(self._pending) >= BATCH or self._bytes >= BATCH_BYTES:
             self.flush()
@@ -59,11 +56,11 @@ class Counter:
     def flush(self) -> None:
         """Count all that was kept. Raises DataError as `add` does."""
         pending, kept = self._pending, self._kept
-        self._pending, self._kept, self._bytes = [], {}, 0
+        self._pending, self._kept, self._bytes = [], defaultdict(list), 0
         if not pending:
             return
         pictures = [picture for _, picture in pending]
-        batches = [_Batch(point, kept) for point in self._points]
+        batches = [_Batch(point, np.concatenate(kept[point.tensor])) for point in self._points]
         for batch in batches:
             batch.check(pictures)
         for batch in batches:
@@ -71,36 +68,23 @@ class Counter:
         self.statistics.pictures += len(pictures)
         self.done.update(index for index, _ in pending)
 
-    def _keep(self, tensor: str, role: str, values: Array) -> None:
-        self._kept.setdefault((tensor, role), []).append(values)
-        self._bytes += values.nbytes
-
-    def _keep_input(self, point: Point, values: Array) -> None:
-        """Of a feed only a sample is kept, and its extremes: it is large."""
-        others = tuple(i for i in range(values.ndim) if i != point.axis)
-        self._keep(point.tensor, "high", values.max(axis=others))
-        self._keep(point.tensor, "low", values.min(axis=others))
-        strides = point.strides or (1,) * values.ndim
-        taken = values[tuple(slice(stride // 2, None, stride) for stride in strides)]
-        self._keep(point.tensor, "values", taken.copy())
-
 
 class _Batch:
     """The values of one tensor in some pictures, brought into one form."""
 
-    def __init__(self, point: Point, kept: Kept) -> None:
+    def __init__(self, point: Point, joined: Floats) -> None:
+        """`joined` has one row for each picture."""
         self.point = point
-        sample = _joined(kept[point.tensor, "values"]).astype(np.float32, copy=False)
-        if point.skip:
-            sample = sample[..., point.skip :, point.skip :]
+        size = prod(point.shape)
+        self.pictures, self.channels = len(joined), point.shape[point.axis]
+        sample = joined[:, :size].reshape(self.pictures, *point.shape)
         by_channel = np.moveaxis(sample, point.axis + 1, 0)
-        self.channels, self.pictures = by_channel.shape[:2]
         self.rows: Floats = np.ascontiguousarray(by_channel.reshape(self.channels, -1))
         """Shape (channels, pictures * N)."""
-        self.exact = {
-            role: _joined(arrays).reshape(self.pictures, -1, self.channels)
-            for role in ("high", "low", "mean")
-            if (arrays := kept.get((point.tensor, role)))
+        parts = np.split(joined[:, size:], len(point.extremes) or 1, axis=1)
+        self.exact: dict[str, Floats] = {
+            role: part.reshape(self.pictures, -1, self.channels)
+            for role, part in zip(point.extremes, parts, strict=False)
         }
         """Each of shape (pictures, batch of the model, channels)."""
         self.peaks = self._largest((1, 2), sample.reshape(self.pictures, -1))
@@ -145,7 +129,9 @@ class _Batch:
         return np.abs(magnitudes)
 
 
-def _joined(arrays: list[Array]) -> Array:
-    """Stacked along a new first axis."""
-    first = arrays[0]
-    return np.concatenate([array.reshape(1, *first.shape) for array in arrays])
+def _row(point: Point, values: Array) -> Floats:
+    """Of a feed only a sample is kept, and its extremes: it is large."""
+    others = tuple(i for i in range(values.ndim) if i != point.axis)
+    taken = values[tuple(slice(stride // 2, None, stride) for stride in point.strides)]
+    parts = (taken.ravel(), values.max(axis=others), values.min(axis=others))
+    return np.concatenate(parts).astype(np.float32, copy=False)[None]

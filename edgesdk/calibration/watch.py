@@ -13,19 +13,21 @@ the pictures: the counts are the same in any order.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import ceil, inf, log, prod
+from typing import Literal
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgesdk.calibration.bounds import ANY, value_bounds
+from edgesdk.errors import ModelError
 from edgesdk.model import Model
 from edgesdk.model.edit import fresh, names_in, value_shapes
 
-TENSOR_SAMPLES = 1 << 19
-"""About so many values of each tensor are counted in the whole run: 52 lie beyond its 99.99 %."""
+TENSOR_SAMPLES = 1 << 20
+"""About so many values of each tensor are counted in the whole run: 100 lie beyond its 99.99 %."""
 CHANNEL_SAMPLES = 1024
 """And at least about so many of each of its channels."""
 LEAST_PICTURES = 16
@@ -34,35 +36,38 @@ LEAST_POSITIONS = 8
 """Taken of each picture, however many there are."""
 UNKNOWN_PICTURES = 1024
 """Taken for the number of pictures when it is not known."""
-FAR = 4
-"""From this stride on, a pooling lattice leaves out its first points, which lie on the border."""
 
 Strides = tuple[int, ...]
+Extreme = Literal["high", "low", "mean"]
 
 
 @dataclass(frozen=True)
 class Point:
-    """One watched tensor: where its values come from, one name for each output of the model."""
+    """One watched tensor and the one flat row of values that is made of it for each picture.
+
+    The row holds the sampled values in the tensor's own order, and behind them, by channel, what
+    `extremes` names.
+    """
 
     tensor: str
     axis: int
     """Of the channels."""
-    channels: int
-    """0: not known before the first picture."""
-    outputs: Mapping[str, str] = field(default_factory=dict)
-    """Role -> output of the watched model; of an input none, it is read from the feed.
-
-    "values": the sample, or all values. Only of a sample: "high" and "low", the exact extremes by
-    channel ("low" is absent where `bound` is finite), and "mean", by channel: not finite as soon as
-    one value is not.
-    """
-    skip: int = 0
-    """First points of each of the last two axes of the sample that are not taken."""
-    is_input: bool = False
+    output: str
+    """Of the watched model; empty for an input, which is read from the feed."""
+    shape: tuple[int, ...]
+    """Of the sample, as it stands in the row."""
+    extremes: tuple[Extreme, ...] = ()
+    """"high" and "low": exact over all values ("low" is absent where `bound` is finite). "mean":
+    not finite as soon as one value is not. None of them where the sample is all values."""
     strides: Strides = ()
-    """Of an input, for each axis: the positions taken from the feed; empty: all."""
+    """Of an input, for each axis: the positions taken from the feed."""
     bound: float = -inf
     """No value lies below this, by the graph's operators."""
+
+    @property
+    def is_input(self) -> bool:
+        """True for a tensor that is read from the feed."""
+        return not self.output
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class Watch:
 def watch_model(model: Model, watch: Mapping[str, int], pictures: int | None) -> Watch:
     """A model with small outputs for the tensors `watch` (name -> axis of its channels).
 
-    The original outputs are left out, so that what only they need is not computed. `pictures` is
+    The original outputs are left out, and so are the nodes that only they need. `pictures` is
     how many will come.
     """
     proto = onnx.ModelProto()
@@ -92,6 +97,7 @@ def watch_model(model: Model, watch: Mapping[str, int], pictures: int | None) ->
     writer.insert_nodes()
     if not proto.graph.output:  # only inputs are watched, but a model needs an output
         proto.graph.output.extend(outputs)
+    _drop_unused(proto.graph)
     return Watch(Model.of(proto, model.name), tuple(points))
 
 
@@ -103,20 +109,16 @@ def positions_wanted(channels: int, pictures: int | None) -> int:
 
 
 def lattice_stride(height: int, width: int, wanted: int) -> int:
-    """Stride whose lattice has the number of points nearest to `wanted`; 1: all positions."""
+    """Odd stride whose lattice has the number of points nearest to `wanted`; 1: all positions.
+
+    Odd, since upsampling leaves patterns of period 2, 4, 8 in a tensor: an even stride would see
+    the same phase of them everywhere.
+    """
 
     def miss(stride: int) -> float:
-        return abs(log(_points(height, stride) * _points(width, stride) / wanted))
+        return abs(log(ceil(height / stride) * ceil(width / stride) / wanted))
 
-    return min(range(1, max(min(height, width), 1) + 1), key=miss)
-
-
-def _points(size: int, stride: int) -> int:
-    return max(ceil(size / stride) - _skipped(stride), 1)
-
-
-def _skipped(stride: int) -> int:
-    return 1 if stride >= FAR else 0
+    return min(range(1, max(min(height, width), 1) + 1, 2), key=miss)
 
 
 def long_strides(shape: tuple[int, ...], axis: int, wanted: int) -> Strides:
@@ -126,8 +128,25 @@ def long_strides(shape: tuple[int, ...], axis: int, wanted: int) -> Strides:
     positions = prod(shape[i] for i in others)
     if others and positions > 2 * wanted:
         longest = max(others, key=lambda i: shape[i])
-        strides[longest] = min(positions // wanted, shape[longest])
+        strides[longest] = max(min(positions // wanted, shape[longest]) - 1, 1) | 1
     return tuple(strides)
+
+
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    """Remove nodes and constants that no output needs: ONNX Runtime would run
+    such nodes, and before all others."""
+    needed = {value.name for value in graph.output}
+    kept = []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            kept.append(onnx.NodeProto.FromString(node.SerializeToString()))
+    del graph.node[:]
+    graph.node.extend(reversed(kept))
+    used = [tensor for tensor in graph.initializer if tensor.name in needed]
+    constants = [onnx.TensorProto.FromString(tensor.SerializeToString()) for tensor in used]
+    del graph.initializer[:]
+    graph.initializer.extend(constants)
 
 
 class _Writer:
@@ -151,75 +170,96 @@ class _Writer:
 
     def input_point(self, tensor: str, axis: int) -> Point:
         """Read from the feed, every axis but that of the channels by a stride."""
-        shape = self._shapes.get(tensor)
-        if shape is None:
-            return Point(tensor, axis, 0, is_input=True)
+        shape = self._shape(tensor)
         wanted = positions_wanted(shape[axis], self._pictures)
         if len(shape) == 4 and axis == 1:
             stride = lattice_stride(shape[2], shape[3], wanted)
             strides: Strides = (1, 1, stride, stride)
         else:
             strides = long_strides(shape, axis, wanted)
-        return Point(tensor, axis, shape[axis], is_input=True, strides=strides)
+        taken = tuple(
+            len(range(step // 2, size, step)) for size, step in zip(shape, strides, strict=True)
+        )
+        return Point(tensor, axis, "", taken, ("high", "low"), strides)
 
     def point(self, tensor: str, axis: int) -> Point:
         """Computed by the graph."""
-        shape = self._shapes.get(tensor)
-        if shape is None:
-            return self._all_values(tensor, axis, 0)
-        channels = shape[axis]
-        wanted = positions_wanted(channels, self._pictures)
+        shape = self._shape(tensor)
+        wanted = positions_wanted(shape[axis], self._pictures)
         if len(shape) == 4 and axis == 1:
             stride = lattice_stride(shape[2], shape[3], wanted)
             if stride > 1:
-                return self._pooled(tensor, channels, stride)
-            return self._all_values(tensor, axis, channels)
-        strides = long_strides(shape, axis, wanted)
-        if max(strides) > 1:
-            return self._sliced(tensor, axis, shape, strides)
-        return self._all_values(tensor, axis, channels)
+                return self._pooled(tensor, shape, stride)
+        else:
+            strides = long_strides(shape, axis, wanted)
+            if max(strides) > 1:
+                return self._sliced(tensor, axis, shape, strides)
+        return Point(tensor, axis, self._packed(tensor, [tensor]), shape, bound=self._bound(tensor))
 
     def insert_nodes(self) -> None:
         """Put what was added at the end, that of the earliest tensor last.
 
-        ONNX Runtime runs the branches of a graph from the last one to the first. In any other order
-        the tensors wait for their samples to be taken, and all of them are in memory at once.
+        ONNX Runtime runs the ends of a graph from the last one to the first, each with all that it
+        needs. In another order the tensors would wait for their samples to be taken, and all of
+        them be in memory at once. (A Flatten is such an end; behind a pooling operator it would
+        put a reordering of its own, in no order.)
         """
         for node in reversed(list(self._graph.node)):
             for name in node.output:
                 self._graph.node.extend(self._nodes.get(name, ()))
 
-    def _all_values(self, tensor: str, axis: int, channels: int) -> Point:
-        self._output(tensor)
-        return Point(tensor, axis, channels, {"values": tensor}, bound=self._bound(tensor))
-
-    def _pooled(self, tensor: str, channels: int, stride: int) -> Point:
+    def _pooled(self, tensor: str, shape: tuple[int, ...], stride: int) -> Point:
         strides = [stride, stride]
-        outputs = {
-            "values": self._add(tensor, "MaxPool", "values", kernel_shape=[1, 1], strides=strides),
-            "high": self._add(tensor, "GlobalMaxPool", "high"),
-            "mean": self._add(tensor, "GlobalAveragePool", "mean"),
-        }
+        parts = [
+            self._add(tensor, "MaxPool", "values", kernel_shape=[1, 1], strides=strides),
+            self._add(tensor, "GlobalMaxPool", "high"),
+            self._add(tensor, "GlobalAveragePool", "mean"),
+        ]
+        extremes: tuple[Extreme, ...] = ("high", "mean")
         bound = self._bound(tensor)
         if bound == -inf:
-            outputs["low"] = self._reduce(tensor, "ReduceMin", "low", [0, 2, 3])
-        return Point(tensor, 1, channels, outputs, _skipped(stride), bound=bound)
+            parts.append(self._reduce(tensor, "ReduceMin", "low", [2, 3]))
+            extremes += ("low",)
+        taken = (*shape[:2], ceil(shape[2] / stride), ceil(shape[3] / stride))
+        output = self._packed(tensor, parts)
+        return Point(tensor, 1, output, taken, extremes, bound=bound)
 
     def _sliced(self, tensor: str, axis: int, shape: tuple[int, ...], strides: Strides) -> Point:
         along = int(np.argmax(strides))
-        stride = strides[along]
-        numbers = (("start", stride // 2), ("end", shape[along]), ("axis", along), ("step", stride))
+        step = strides[along]
+        numbers = (("start", step // 2), ("end", shape[along]), ("axis", along), ("step", step))
         names = [self._constant(f"{tensor}_{label}", [number]) for label, number in numbers]
         others = [i for i in range(len(shape)) if i != axis]
-        outputs = {
-            "values": self._add(tensor, "Slice", "values", *names),
-            "high": self._reduce(tensor, "ReduceMax", "high", others),
-            "mean": self._reduce(tensor, "ReduceMean", "mean", others),
-        }
+        parts = [
+            self._add(tensor, "Slice", "values", *names),
+            self._reduce(tensor, "ReduceMax", "high", others),
+            self._reduce(tensor, "ReduceMean", "mean", others),
+        ]
+        extremes: tuple[Extreme, ...] = ("high", "mean")
         bound = self._bound(tensor)
         if bound == -inf:
-            outputs["low"] = self._reduce(tensor, "ReduceMin", "low", others)
-        return Point(tensor, axis, shape[axis], outputs, bound=bound)
+            parts.append(self._reduce(tensor, "ReduceMin", "low", others))
+            extremes += ("low",)
+        taken = list(shape)
+        taken[along] = len(range(step // 2, shape[along], step))
+        return Point(tensor, axis, self._packed(tensor, parts), tuple(taken), extremes, bound=bound)
+
+    def _packed(self, tensor: str, parts: list[str]) -> str:
+        """One output of shape (1, N) with all the parts."""
+        rows = [self._add(part, "Flatten", "row", group=tensor, axis=0) for part in parts]
+        output = rows[0]
+        if len(rows) > 1:
+            output = self._add(rows[0], "Concat", "rows", *rows[1:], group=tensor, axis=1)
+        self._graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, None))
+        return output
+
+    def _shape(self, tensor: str) -> tuple[int, ...]:
+        if tensor not in self._shapes:
+            raise ModelError(
+                f"the shape of the tensor {tensor!r} is not known, so that it cannot be calibrated",
+                "give all inputs fixed sizes with --shape, or export the model with them",
+            )
+        return self._shapes[tensor]
 
     def _reduce(self, tensor: str, operator: str, label: str, axes: list[int]) -> str:
         # From operator set 18 on, the axes are an input.
@@ -229,13 +269,19 @@ class _Writer:
         return self._add(tensor, operator, label, axes=axes, keepdims=0)
 
     def _add(
-        self, tensor: str, operator: str, label: str, *inputs: str, **attributes: int | list[int]
+        self,
+        source: str,
+        operator: str,
+        label: str,
+        *inputs: str,
+        group: str = "",
+        **attributes: int | list[int],
     ) -> str:
-        output = fresh(f"{tensor}_{label}", self._taken)
-        name = fresh(f"{tensor}_watch_{label}", self._taken)
-        node = helper.make_node(operator, [tensor, *inputs], [output], name=name, **attributes)
-        self._nodes.setdefault(tensor, []).append(node)
-        self._output(output)
+        """A node that reads `source`; `group` is the tensor that it is for, if not `source`."""
+        output = fresh(f"{source}_{label}", self._taken)
+        name = fresh(f"{source}_watch_{label}", self._taken)
+        node = helper.make_node(operator, [source, *inputs], [output], name=name, **attributes)
+        self._nodes.setdefault(group or source, []).append(node)
         return output
 
     def _constant(self, name: str, values: list[int]) -> str:
@@ -243,9 +289,6 @@ class _Writer:
         array = np.array(values, np.int64)
         self._graph.initializer.append(numpy_helper.from_array(array, name))
         return name
-
-    def _output(self, name: str) -> None:
-        self._graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
 
     def _bound(self, tensor: str) -> float:
         return self._bounds.get(tensor, ANY)[0]
