@@ -63,7 +63,6 @@ def quantization(report: dict[str, Any]) -> list[str]:
         "peak memory of the process:",
         "",
         *table(_cost, []),
-        "",
         *_recovery(rows.values()),
         *_failures(rows.values()),
     ]
@@ -142,12 +141,12 @@ def _recovery(rows: Iterable[dict[str, Any]]) -> list[str]:
                 f"({figure['low']:+.3f} to {figure['high']:+.3f}) |"
             )
     head = ["| recovery to a drop of 1 % | s | drop it states | drop on pictures it did not see |"]
-    return [*head, "|---|---|---|---|", *lines, ""] if lines else []
+    return ["", *head, "|---|---|---|---|", *lines] if lines else []
 
 
 def _failures(rows: Iterable[dict[str, Any]]) -> list[str]:
     failed = [f"{r['method']} on {r['model']}: {r['failed']}" for r in rows if "failed" in r]
-    return [f"Failed: {'; '.join(failed)}."] if failed else []
+    return ["", f"Failed: {'; '.join(failed)}."] if failed else []
 
 
 def counting(report: dict[str, Any]) -> list[str]:
