@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
@@ -13,6 +14,14 @@ SKIPS = pytest.StashKey[list[str]]()
 
 # CI tries the same examples each time; a developer's machine looks for new ones.
 hypothesis.settings.register_profile("ci", derandomize=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What builds keep of their calibration is kept for this run of the tests, and nowhere else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGESDK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def pytest_configure(config: pytest.Config) -> None:

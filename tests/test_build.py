@@ -62,7 +62,10 @@ def refused(work: Path, *arguments: object, exit_code: int = 1) -> str:
     return " ".join(done.stderr.split())
 
 
-def test_a_build_says_what_it_did_and_leaves_a_bundle(work: Path) -> None:
+def test_a_build_says_what_it_did_and_leaves_a_bundle(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGESDK_CACHE", str(work / "cache"))
     done = edgesdk(*BUILD, "--json", cwd=work)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
@@ -181,7 +184,7 @@ def test_a_layer_that_int8_ruins_stays_in_float_and_is_listed(work: Path) -> Non
     )
     assert done.returncode == 0, done.stderr
     layers = {layer.node: layer for layer in open_bundle(work / "net.edge").manifest.layers}
-    assert layers["depthwise"].precision == "fp32"
+    assert layers["depthwise"].precision == "fp16"
     assert layers["first"].precision == "int8"
     assert "Layers left in float" in done.stdout
     assert "depthwise" in done.stdout
