@@ -15,6 +15,7 @@ from edgesdk._config import plain
 from edgesdk.bundle import Bundle
 from edgesdk.cli._accuracy_view import show_accuracy
 from edgesdk.cli._console import console as make_console
+from edgesdk.cli._recovery_view import show_recovery
 
 
 def bundle_json(bundle: Bundle) -> str:
@@ -52,6 +53,8 @@ def show_bundle(bundle: Bundle) -> None:
             table.add_row("balanced", _balanced(calibration.balanced))
     console.print(table)
     _show_layers(bundle, console)
+    if manifest.recovery:
+        show_recovery(manifest.recovery, console)
     if manifest.accuracy:
         show_accuracy(manifest.accuracy, manifest.precision, console)
     found = manifest.accuracy.warnings if manifest.accuracy else ()
