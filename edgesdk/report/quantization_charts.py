@@ -123,7 +123,9 @@ def pareto_chart(recovery: Recovery) -> Chart | None:
     y = Axis(f"{recovery.metric}, % of the float model's", low - room, high + room)
     shapes = _level("level", y, 100, "the float model")
     shapes += _level("level target", y, target, "the target")
-    searched = sorted((s, v) for s, v, one in zip(shares, left, steps, strict=True) if one.high is None)
+    searched = sorted(
+        (s, v) for s, v, one in zip(shares, left, steps, strict=True) if one.high is None
+    )
     shapes += _polyline("line", [(x.percent(s), 100 - y.percent(v)) for s, v in searched])
     for share, value, step, (bottom, top) in zip(shares, left, steps, ends, strict=True):
         place = x.percent(share)
