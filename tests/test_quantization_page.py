@@ -77,7 +77,7 @@ def test_the_page_asks_for_nothing_and_runs_nothing() -> None:
 def test_the_headline_says_share_drop_and_verdict() -> None:
     text = words(page_of(SOUND))
     assert "In INT8 100.0 % of the multiply-accumulates; 4 of 4 layers" in text
-    assert "Drop of mAP50-95 0.002" in text
+    assert "Drop of mAP50-95 +0.002" in text
     assert "mAP50-95: 0.350 in float, 0.348 now" in text
     assert "Noisiest output 13.0 dB signal to noise of scores" in text
     assert "Nothing was found that speaks against this bundle" in text

@@ -25,16 +25,16 @@ def shown(recovery: Recovery) -> list[str]:
 def test_each_attempt_stands_beside_the_float_model_on_the_same_pictures() -> None:
     lines = shown(Recovery("mAP50-95", 0.003, True, 0.3, 128, STEPS))
     assert lines[0] == (
-        "The way to at most 1.00% below the float model's mAP50-95, searched on 128 pictures"
+        "The way to at most 1% below the float model's mAP50-95, searched on 128 pictures"
     )
     # .02 of .40; nothing; .003, -.006 and .015 of .300
-    assert "all layers in INT8 100.0% +5.00 % no" in lines
-    assert "conv_7 in float 98.0% +0.00 % yes" in lines
-    assert "conv_7 in float, verified 98.0% +1.00 % -2.00 % .. +5.00 % yes" in lines
+    assert "all layers in INT8 100.0% +5.00% no" in lines
+    assert "conv_7 in float 98.0% +0.00% yes" in lines
+    assert "conv_7 in float, verified 98.0% +1.00% -2.00% .. +5.00% yes" in lines
 
 
 def test_a_float_model_that_finds_nothing_breaks_no_table() -> None:
     step = RecoveryStep("all layers in INT8", 1.0, 0.0, 0.0)
-    assert "all layers in INT8 100.0% +0.00 % yes" in shown(
+    assert "all layers in INT8 100.0% +0.00% yes" in shown(
         Recovery("m", 0.0, True, 0.0, 4, (step,))
     )

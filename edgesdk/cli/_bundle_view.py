@@ -81,11 +81,13 @@ def _precision(bundle: Bundle) -> str:
 
 def _balanced(carriers: dict[str, str]) -> str:
     added = sum(node == f"{tensor}_balance" for tensor, node in carriers.items())
-    return (
-        f"channels of {_counted(len(carriers), 'tensor')}, by powers of two: "
-        f"{len(carriers) - added} folded "
-        f"into the layer before, {added} as a Mul of their own"
-    )
+    folded = len(carriers) - added
+    ways = []
+    if folded:
+        ways.append(f"{folded} folded into the layer before, at no cost")
+    if added:
+        ways.append(f"{added} by a Mul of {'its' if added == 1 else 'their'} own")
+    return f"channels of {_counted(len(carriers), 'tensor')}, by powers of two: {', '.join(ways)}"
 
 
 def _counted(number: int, noun: str) -> str:

@@ -13,7 +13,7 @@ def show_recovery(recovery: Recovery, console: Console) -> None:
     """Every attempt, in percent of the float model's figure on the same pictures."""
     allowed = recovery.max_drop / recovery.float_value if recovery.float_value else 0.0
     console.print(
-        f"The way to at most {allowed:.2%} below the float model's {recovery.metric}, "
+        f"The way to at most {100 * allowed:.3g}% below the float model's {recovery.metric}, "
         f"searched on {recovery.pictures} pictures",
         highlight=False,
         soft_wrap=True,
@@ -37,4 +37,4 @@ def _interval(step: RecoveryStep) -> str:
 
 
 def _share(step: RecoveryStep, drop: float) -> str:
-    return f"{100 * (1 - step.kept_share(drop)) or 0.0:+.2f} %"
+    return f"{100 * (1 - step.kept_share(drop)) or 0.0:+.2f}%"
