@@ -35,6 +35,10 @@ def test_too_few_pictures_are_called_too_few() -> None:
     assert "too few" not in shown(narrow)
 
 
+def test_a_drop_that_is_plain_to_see_is_not_called_doubtful() -> None:
+    assert "too few" not in shown(metric("mAP50-95", 0.349, 0.083, 0.226, 0.325))
+
+
 def test_without_an_interval_none_is_shown() -> None:
     text = shown(TaskMetric("top-1", 0.9, 0.8), pictures=1)
     assert "top-1: float 0.900, int8 0.800, drop +0.100\n" in text

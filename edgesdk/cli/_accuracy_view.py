@@ -53,7 +53,7 @@ def _metric(metric: TaskMetric, precision: str) -> Text:
 
 def _limits(accuracy: Accuracy, precision: str) -> list[str]:
     lines = []
-    unsure = [m for m in accuracy.metrics[:1] if m.draws and not m.can_tell(TELLABLE)]
+    unsure = [m for m in accuracy.metrics[:1] if m.draws and _may_be_chance(m)]
     if unsure:
         names = " and ".join(metric.name for metric in unsure)
         lines.append(
@@ -63,6 +63,12 @@ def _limits(accuracy: Accuracy, precision: str) -> list[str]:
     if accuracy.metrics and not accuracy.held_out and precision == "int8":
         lines.append("These pictures calibrated it too, which flatters; name others with --eval")
     return lines + [line for line in (accuracy.note, accuracy.check_note) if line]
+
+
+def _may_be_chance(metric: TaskMetric) -> bool:
+    """Whether more pictures might show no drop, or another one, where these show some."""
+    shown = metric.drop_low is not None and metric.drop_low > 0
+    return not shown and not metric.can_tell(TELLABLE)
 
 
 def _signed(value: float) -> str:
