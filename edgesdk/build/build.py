@@ -86,7 +86,7 @@ def _write_precision(
         for layer in find_layers(model, recipe.operators)
     )
     if request.precision == "fp16":
-        islands = half_islands(model, jury.few()) if request.data or request.held_out else {}
+        islands = half_islands(model, jury.some_feeds()) if request.data or request.held_out else {}
         half = write_fp16(model, islands)
         return half, replace(manifest, layers=layers, other_nodes="fp16", islands=islands)
     return model, replace(manifest, layers=layers)
@@ -104,7 +104,7 @@ def _write_int8(
     seen_by_eye = None
     if isinstance(request.data, PictureSet) and manifest.spec:
         seen_by_eye = inspect(request.data, model, manifest.spec, progress)
-    made = make_int8(model, order, feeds, jury.both, progress)
+    made = make_int8(model, order, feeds, jury, progress)
     calibration = calibration_rows(made, order, request.recipe, feeds)
     if seen_by_eye and isinstance(request.data, PictureSet):
         calibration = with_thumbnails(calibration, request.data)

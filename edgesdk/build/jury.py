@@ -9,6 +9,7 @@ from edgesdk.accuracy import Measured, Reference, split
 from edgesdk.backends import load_backend
 from edgesdk.build.evidence import evidence, refuse_flat
 from edgesdk.build.feeds import FEW
+from edgesdk.build.ranking import PICTURES
 from edgesdk.build.recovery import Jury
 from edgesdk.build.request import BuildRequest, Data, make_feeds
 from edgesdk.bundle import Accuracy
@@ -43,7 +44,13 @@ class JuryRoom:
         self._recipe = load_recipe(request.recipe)
         self._reference: Reference | None = None
 
-    def few(self) -> FeedSource:
+    def few(self) -> Reference:
+        """Some pictures of the calibration set."""
+        data = self._request.data
+        assert data is not None
+        return self._opened(data, PICTURES)
+
+    def some_feeds(self) -> FeedSource:
         """Some feeds of whatever data there is."""
         data = self._request.data or self._request.held_out
         assert data is not None

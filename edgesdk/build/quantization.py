@@ -187,7 +187,7 @@ class Quantizer:
 
 
 def _opened_fast(model: Model) -> AbstractContextManager[Session]:
-    return opened(load_backend("onnxruntime"), model)
+    return opened(load_backend("onnxruntime", patient=True), model)
 
 
 def _nothing_to_quantize(recipe: Recipe, placement: Placement) -> ModelError:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from edgesdk._progress import Progress
-from edgesdk.accuracy import Reference
+from edgesdk.accuracy import Measured, Reference
 from edgesdk.build.draft import Draft
 from edgesdk.quantize.layers import Layer
 
@@ -17,30 +18,34 @@ MOST = 48
 """Of a deep net, so many of the layers with the noisiest own outputs are tried."""
 
 
-def rank_layers(draft: Draft, reference: Reference, progress: Progress) -> tuple[Layer, ...]:
-    """Layers by what giving them back is likely to bring for what it costs, best first.
+@dataclass(frozen=True)
+class Ranked:
+    """A layer and the noise that it alone makes in the outputs when it runs in INT8."""
 
-    A layer's cost in accuracy is the noise that it alone in INT8 makes in the outputs: noise of
-    several layers adds up as long as it is small. It is weighed against the root of the layer's
-    multiply-accumulates, so that of two layers that cost alike the smaller one goes first.
-    """
+    layer: Layer
+    noise: float
+    """Noise over signal, mean over the output groups. Noise of several layers adds up as long as
+    it is small."""
+
+
+def rank_layers(draft: Draft, reference: Reference, progress: Progress) -> tuple[Ranked, ...]:
+    """The layers with the noisiest outputs of their own, those first that cost the answers most."""
     doubtful = sorted(draft.layers, key=lambda layer: draft.fits[layer.node].sqnr_db)[:MOST]
-    few = range(min(PICTURES, len(reference.names)))
-    benefit = {}
+    found = []
     for layer in progress(doubtful, "rank", len(doubtful)):
         others = [one.node for one in draft.layers if one.node != layer.node]
-        measured = reference.measure(draft.graph(others), few, draws=0)
-        noise = [_noise(output.sqnr_db) for output in measured.outputs.values()]
-        benefit[layer.node] = float(np.mean(noise)) / max(layer.macs, 1) ** 0.5
-    tried = sorted(doubtful, key=lambda layer: -benefit[layer.node])
-    return (*tried, *_rest(draft.layers, tried))
+        found.append(Ranked(layer, output_noise(few_measured(draft, others, reference))))
+    return tuple(sorted(found, key=lambda one: -one.noise))
 
 
-def _rest(layers: Sequence[Layer], tried: Sequence[Layer]) -> list[Layer]:
-    known = {layer.node for layer in tried}
-    return sorted((one for one in layers if one.node not in known), key=lambda one: one.macs)
+def few_measured(draft: Draft, keep_float: Sequence[str], reference: Reference) -> Measured:
+    """The outputs of the graph on some pictures."""
+    few = range(min(PICTURES, len(reference.names)))
+    return reference.measure(draft.graph(keep_float), few, draws=0)
 
 
-def _noise(sqnr_db: float | None) -> float:
-    """Noise over signal; a silent reference (-999 dB) counts as all noise."""
-    return 0.0 if sqnr_db is None else float(min(10 ** (-sqnr_db / 10), 1e3))
+def output_noise(measured: Measured) -> float:
+    """Noise over signal, mean over the output groups; a silent reference counts as all noise."""
+    levels = [output.sqnr_db for output in measured.outputs.values()]
+    noise = [0.0 if db is None else min(10 ** (-db / 10), 1e3) for db in levels]
+    return float(np.mean(noise)) if noise else 0.0

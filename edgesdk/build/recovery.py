@@ -13,7 +13,7 @@ from edgesdk._progress import Progress
 from edgesdk.accuracy import Measured, Reference
 from edgesdk.accuracy.bootstrap import DRAWS
 from edgesdk.build.draft import Draft
-from edgesdk.build.ranking import rank_layers
+from edgesdk.build.ranking import Ranked, rank_layers
 from edgesdk.bundle import Recovery, RecoveryStep, TaskMetric
 from edgesdk.model import Model
 from edgesdk.quantize.fp16 import simulate_fp16
@@ -91,7 +91,8 @@ class Search:
     def _fewest(self, above: int) -> int:
         """The least number of layers above `above` that holds on the search pictures."""
         if not self._order:
-            self._order = rank_layers(self.draft, self.search.reference, self.progress)
+            ranked = rank_layers(self.draft, self.search.reference, self.progress)
+            self._order = _by_worth(self.draft, ranked)
         low, high = above, above + 1
         while high < self._most() and not self._holds(high):
             low, high = high, min(2 * high, self._most())
@@ -132,6 +133,18 @@ class Search:
             pictures=self.search.count,
             steps=tuple(self.steps),
         )
+
+
+def _by_worth(draft: Draft, ranked: Sequence[Ranked]) -> tuple[Layer, ...]:
+    """What giving a layer back brings, against the root of its multiply-accumulates, best first.
+
+    So of two layers that cost alike the smaller one goes first. Layers that were not ranked follow,
+    the small ones first.
+    """
+    tried = sorted(ranked, key=lambda one: -one.noise / max(one.layer.macs, 1) ** 0.5)
+    known = {one.layer.node for one in ranked}
+    others = sorted((x for x in draft.layers if x.node not in known), key=lambda x: x.macs)
+    return (*(one.layer for one in tried), *others)
 
 
 def judging(measured: Measured) -> TaskMetric:

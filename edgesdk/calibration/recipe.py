@@ -39,10 +39,11 @@ class Recipe:
     """Weights are rounded for the least error of the layer's output (GPTQ), not to nearest."""
     correct_bias: bool = False
     """What INT8 adds to the mean of a channel is taken out by the bias."""
-    min_layer_sqnr_db: float | None = None
-    """A layer whose own output falls below this in INT8 stays in float; left out: none does."""
-    max_float_share: float = 0.05
-    """At most this share of the multiply-accumulates, 0..1, stays in float, worst layers first."""
+    min_output_sqnr_db: float | None = None
+    """Where the outputs (mean over their groups) fall below this, layers that ruin them stay in
+    float, as far as `max_float_share` allows; left out: none does."""
+    max_float_share: float = 0.02
+    """At most this share of the multiply-accumulates, 0..1, stays in float so."""
     max_drop: float | None = None
     """Accuracy target, as a share 0..1 of the float model's figure; left out: none. A target
     given with the build goes before it."""
