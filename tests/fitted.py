@@ -60,9 +60,7 @@ def drafted(
     return model, draft
 
 
-def answers(
-    model: Model, pictures: Sequence[np.ndarray], output: str = "y"
-) -> list[np.ndarray]:
+def answers(model: Model, pictures: Sequence[np.ndarray], output: str = "y") -> list[np.ndarray]:
     with opened(load_backend("onnxruntime", threads=1, exact=True), model) as session:
         return [session.run({"x": picture})[output] for picture in pictures]
 
@@ -73,4 +71,8 @@ def mean_error(
     """By channel, over all places and pictures."""
     exact = np.stack(answers(float_model, pictures)).astype(np.float64)
     wrong = np.stack(answers(int8, pictures)) - exact
-    return np.moveaxis(wrong, axis % exact[0].ndim + 1, -1).reshape(-1, wrong.shape[axis % exact[0].ndim + 1]).mean(axis=0)
+    return (
+        np.moveaxis(wrong, axis % exact[0].ndim + 1, -1)
+        .reshape(-1, wrong.shape[axis % exact[0].ndim + 1])
+        .mean(axis=0)
+    )

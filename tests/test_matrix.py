@@ -210,7 +210,9 @@ def test_a_mean_of_each_row_is_what_an_output_of_a_transposed_convolution_sees(
     node = helper.make_node(
         "ConvTranspose", ["x", "w"], ["y"], "up", strides=[stride] * 2, group=groups
     )
-    model = prepare(Model.of(make_model([node], {"w": weight}, {"x": [1, 4, 20, 20]}, ["y"])), 17, {})
+    model = prepare(
+        Model.of(make_model([node], {"w": weight}, {"x": [1, 4, 20, 20]}, ["y"])), 17, {}
+    )
     with opened(load_backend("onnxruntime", threads=1, exact=True), model) as session:
         output = session.run({"x": np.ones((1, 4, 20, 20), np.float32)})["y"]
     inner = output[0, :, kernel:-kernel, kernel:-kernel].mean(axis=(1, 2))  # no borders

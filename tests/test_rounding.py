@@ -1,4 +1,4 @@
-"""Weights rounded for the layer's output: never worse than rounding to nearest where it was fitted."""
+"""Weights rounded for the layer's output: never worse than the nearest levels where it was fitted."""
 
 from __future__ import annotations
 
@@ -117,9 +117,7 @@ def test_uncorrelated_inputs_ask_for_the_nearest_levels() -> None:
         hadamard = np.block([[hadamard, hadamard], [hadamard, -hadamard]])
     inputs = np.stack([hadamard[:, 1:9] * np.arange(1, 9)] * 2).astype(np.float32)
     scales = scales_of(matrix)
-    np.testing.assert_array_equal(
-        round_to_output(matrix, scales, inputs), nearest(matrix, scales)
-    )
+    np.testing.assert_array_equal(round_to_output(matrix, scales, inputs), nearest(matrix, scales))
 
 
 def test_columns_that_are_never_used_are_rounded_to_nearest() -> None:
@@ -129,9 +127,7 @@ def test_columns_that_are_never_used_are_rounded_to_nearest() -> None:
     inputs[:, :, [2, 7]] = 0
     scales = scales_of(matrix)
     levels = round_to_output(matrix, scales, centred(inputs))
-    np.testing.assert_array_equal(
-        levels[:, :, [2, 7]], nearest(matrix, scales)[:, :, [2, 7]]
-    )
+    np.testing.assert_array_equal(levels[:, :, [2, 7]], nearest(matrix, scales)[:, :, [2, 7]])
 
 
 @pytest.mark.parametrize("value", [0.0, 5.0])

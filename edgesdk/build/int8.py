@@ -13,7 +13,8 @@ from edgesdk.accuracy import Measured
 from edgesdk.backends import load_backend, opened
 from edgesdk.build.draft import Draft
 from edgesdk.build.quantization import Quantizer
-from edgesdk.build.recovery import Jury, Search
+from edgesdk.build.ranking import Jury
+from edgesdk.build.recovery import Search
 from edgesdk.bundle import Recovery
 from edgesdk.calibration import Recipe, Statistics
 from edgesdk.checkup.depth import accumulated_db

@@ -9,7 +9,7 @@ from edgesdk.accuracy import Measured, Reference, split
 from edgesdk.backends import load_backend
 from edgesdk.build.evidence import evidence, refuse_flat
 from edgesdk.build.feeds import FEW
-from edgesdk.build.recovery import Jury
+from edgesdk.build.ranking import Jury
 from edgesdk.build.request import BuildRequest, Data, make_feeds
 from edgesdk.bundle import Accuracy
 from edgesdk.calibration import load_recipe

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from edgesdk._progress import Progress
-from edgesdk.accuracy import Reference
+from edgesdk.accuracy import Measured, Reference
 from edgesdk.build.draft import Draft
+from edgesdk.model import Model
 from edgesdk.quantize.layers import Layer
 
 PICTURES = 4
@@ -17,7 +19,31 @@ MOST = 48
 """Of a deep net, so many of the layers with the noisiest own outputs are tried."""
 
 
-def rank_layers(draft: Draft, reference: Reference, progress: Progress) -> tuple[Layer, ...]:
+@dataclass(frozen=True)
+class Jury:
+    """Some pictures of a reference."""
+
+    reference: Reference
+    only: Sequence[int] | None = None
+    """Indices; None: all."""
+
+    @property
+    def count(self) -> int:
+        """How many pictures."""
+        return len(self.reference.names) if self.only is None else len(self.only)
+
+    def measure(self, graph: Model, draws: int, progress: Progress) -> Measured:
+        """What the graph costs on these pictures; without intervals where `draws` is 0."""
+        return self.reference.measure(graph, self.only, draws=draws, progress=progress)
+
+    def few(self, count: int) -> Sequence[int]:
+        """Indices of at most `count` of the pictures, evenly spread."""
+        indices = range(len(self.reference.names)) if self.only is None else self.only
+        step = max(len(indices) / count, 1.0)
+        return [indices[int(i * step)] for i in range(min(count, len(indices)))]
+
+
+def rank_layers(draft: Draft, jury: Jury, progress: Progress) -> tuple[Layer, ...]:
     """Layers by what giving them back is likely to bring for what it costs, best first.
 
     A layer's cost in accuracy is the noise that it alone in INT8 makes in the outputs: noise of
@@ -25,11 +51,11 @@ def rank_layers(draft: Draft, reference: Reference, progress: Progress) -> tuple
     multiply-accumulates, so that of two layers that cost alike the smaller one goes first.
     """
     doubtful = sorted(draft.layers, key=lambda layer: draft.fits[layer.node].sqnr_db)[:MOST]
-    few = range(min(PICTURES, len(reference.names)))
+    few = jury.few(PICTURES)
     benefit = {}
     for layer in progress(doubtful, "rank", len(doubtful)):
         others = [one.node for one in draft.layers if one.node != layer.node]
-        measured = reference.measure(draft.graph(others), few, draws=0)
+        measured = jury.reference.measure(draft.graph(others), few, draws=0)
         noise = [_noise(output.sqnr_db) for output in measured.outputs.values()]
         benefit[layer.node] = float(np.mean(noise)) / max(layer.macs, 1) ** 0.5
     tried = sorted(doubtful, key=lambda layer: -benefit[layer.node])

@@ -109,7 +109,8 @@ def _windows(
     around = zip(pads[:rank], pads[rank:], strict=True)
     padded = np.pad(values, [(0, 0), (0, 0), *around])
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-    views = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=range(2, 2 + rank))
+    axes = tuple(range(2, 2 + rank))
+    views = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=axes)
     views = views[tuple(slice(None, None, step) for step in (1, 1, *strides, *dilations))]
     available = (views.shape[0], *views.shape[2 : 2 + rank])
     picture, *where = np.unravel_index(chosen(prod(available)), available)
