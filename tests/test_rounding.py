@@ -1,4 +1,4 @@
-"""Weights rounded for the layer's output: never worse than the nearest levels where it was fitted."""
+"""Weights rounded for the layer's output: never worse than the nearest levels where fitted."""
 
 from __future__ import annotations
 

@@ -25,6 +25,8 @@ LOOKS = 3
 """How often the verifying pictures may be looked at: each look wears them out a little."""
 SPRING = 4
 """After a look that turned a result down, twice its layers or so many may go back at most."""
+FINE = 0.01
+"""Of the multiply-accumulates; a bisection that could save no more is not worth its measurement."""
 
 Finish = Callable[[Model], Model]
 
@@ -83,11 +85,14 @@ class Search:
         return Recovered(self._names(count), graph, measured, self._evidence(metric, held))
 
     def _fewest(self, goal: float, above: int, most: int) -> int:
-        """The least number of layers above `above` that holds on the search pictures; or `most`."""
+        """The least number of layers above `above` that holds on the search pictures, or `most`.
+
+        Up to as many more as hold FINE of the work.
+        """
         low, high = above, above + 1
         while high < most and self._drop(high) > goal:
             low, high = high, min(2 * high, most)
-        while high - low > 1:
+        while high - low > 1 and self._share(low) - self._share(high) > FINE:
             middle = (low + high) // 2
             low, high = (low, middle) if self._drop(middle) <= goal else (middle, high)
         return min(high, most)
@@ -100,6 +105,9 @@ class Search:
             names = [one.node for one in (*self._order, layer)]
             if self.draft.int8_share(names) >= 1 - MOST_FLOAT:
                 self._order = (*self._order, layer)
+
+    def _share(self, count: int) -> float:
+        return self.draft.int8_share(self._names(count))
 
     def _names(self, count: int) -> tuple[str, ...]:
         return tuple(layer.node for layer in self._order[:count])
@@ -116,7 +124,7 @@ class Search:
     def _note(self, action: str, count: int, metric: TaskMetric) -> bool:
         """Write the attempt down; whether it stays within the target."""
         held = metric.relative_drop <= self.max_drop
-        share = self.draft.int8_share(self._names(count))
+        share = self._share(count)
         low, high = metric.drop_low, metric.drop_high
         self.steps.append(RecoveryStep(action, share, metric.bundle, metric.drop, low, high, held))
         return held
