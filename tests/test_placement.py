@@ -74,9 +74,7 @@ def test_a_normalization_between_does_not_hinder_it() -> None:
     constants = {name: np.abs(normal(4)) for name in ("scale", "offset", "mean", "var")}
     norm = node("BatchNormalization", ["b", "scale", "offset", "mean", "var"], "n")
     nodes = [*STEM, conv("s", "b", "one"), norm, node("Add", ["n", "s"], "y")]
-    proto = make_model(
-        nodes, {"w": normal(4, 4, 3, 3), **constants}, {"x": [1, 4, 8, 8]}, ["y"]
-    )
+    proto = make_model(nodes, {"w": normal(4, 4, 3, 3), **constants}, {"x": [1, 4, 8, 8]}, ["y"])
     found = place(Model.of(proto), OPERATORS)
     assert [(b.layer, b.tensor) for b in found.branches] == [("one", "s")]
 

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from edgesdk._progress import silent
 from edgesdk.accuracy import Measured
+from edgesdk.backends import load_backend, opened
 from edgesdk.build.draft import Draft
 from edgesdk.build.ranking import PICTURES, Jury
 from edgesdk.build.recovery import LOOKS, MOST_FLOAT, Recovered, Search
-from edgesdk.bundle import OutputAccuracy, TaskMetric
+from edgesdk.bundle import OutputAccuracy, TaskMetric, open_bundle
 from edgesdk.model import Model
 from edgesdk.quantize.fit import LayerFit
 from edgesdk.quantize.layers import Layer
 from edgesdk.quantize.qdq import Corrected
-from tests.onnx_graphs import make_model
+from tests.command import edgesdk
+from tests.onnx_graphs import make_model, small_detector
 
 NONE = np.zeros(1, np.float32)
 CORRECTED = Corrected(np.zeros(1, np.int8), NONE, NONE, NONE)
@@ -225,3 +230,110 @@ def test_the_steps_tell_the_way() -> None:
     assert [step.value for step in evidence.steps] == pytest.approx(
         [1 - 0.065, 1 - 0.035, 1 - 0.015, 1, 1], abs=1e-4
     )
+
+
+# --- end to end ------------------------------------------------------------------------------
+
+CLASSES = 7
+SPEC = """
+labels = ["a", "b", "c", "d", "e", "f", "g"]
+[preprocess]
+width = 32
+height = 32
+resize = "stretch"
+color = "rgb"
+scale = 0.00392156862745098
+[decoder]
+type = "classes"
+softmax = true
+"""
+
+
+def wild_classifier() -> Model:
+    """The wild detector's body with scores made alike in size: its small channels decide."""
+    proto = small_detector(wild=True)
+    graph = proto.graph
+    del graph.node[-2:], graph.output[:], graph.value_info[:]
+    graph.node.append(helper.make_node("GlobalAveragePool", ["c3"], ["mean"], "pool"))
+    graph.node.append(helper.make_node("Flatten", ["mean"], ["output"], "flatten"))
+    graph.output.append(helper.make_tensor_value_info("output", 1, None))
+    return Model.of(onnx.shape_inference.infer_shapes(proto))
+
+
+@pytest.fixture(scope="module")
+def classified(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """model.onnx, SPEC.toml and pictures with the float model's own classes as their labels."""
+    folder = tmp_path_factory.mktemp("classified")
+    model = wild_classifier()
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (240, 1, 1, 3)) * rng.uniform(0.5, 1, (240, 32, 32, 3))
+    images = images.astype(np.uint8)
+    backend = load_backend("onnxruntime", threads=1, exact=True)
+    with opened(backend, model) as session:
+        inputs = np.moveaxis(images, -1, 1)[:, None].astype(np.float32) * np.float32(1 / 255)
+        scores = np.concatenate([session.run({"images": x})["output"] for x in inputs])
+    # So that each class is the answer for some pictures.
+    for tensor in model.proto.graph.initializer:
+        if tensor.name == "b3":
+            offset = numpy_helper.to_array(tensor) - scores.mean(axis=0)
+            tensor.CopyFrom(numpy_helper.from_array(offset.astype(np.float32), "b3"))
+    onnx.save(model.proto, folder / "model.onnx")
+    classes = (scores - scores.mean(axis=0)).argmax(axis=1)
+    for name, part in (("fit", slice(0, 160)), ("held", slice(160, None))):
+        np.savez(folder / f"{name}.npz", X=images[part], Y=classes[part])
+    (folder / "SPEC.toml").write_text(SPEC)
+    recipes = folder / "own" / "calibration"
+    recipes.mkdir(parents=True)
+    (recipes / "plain.toml").write_text('title = "Bad on purpose"\nobserver = "minmax"\n')
+    return folder
+
+
+def built(
+    folder: Path, out: Path, patch: pytest.MonkeyPatch, *more: str
+) -> subprocess.CompletedProcess[str]:
+    patch.setenv("EDGESDK_PATH", str(folder / "own"))
+    patch.setenv("EDGESDK_CACHE", str(out.parent / "cache"))
+    return edgesdk(
+        "build", folder / "model.onnx", "--device", "orin", "--spec", folder / "SPEC.toml",
+        "--data", folder / "fit.npz", "--eval", folder / "held.npz", "--recipe", "plain",
+        "--out", out, "--json", "--quiet", *more,
+    )  # fmt: skip
+
+
+def test_a_build_gives_back_the_layer_that_ruins_it(
+    classified: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ruined = built(classified, tmp_path / "ruined.edge", monkeypatch)
+    assert ruined.returncode == 0, ruined.stderr
+    before = json.loads(ruined.stdout)["accuracy"]["metrics"][0]
+    assert before["name"] == "top-1"
+    assert before["float_model"] == 1.0
+    assert before["bundle"] < 0.97, "without a target this recipe loses some"
+
+    found = built(classified, tmp_path / "net.edge", monkeypatch, "--max-drop", "2%")
+    assert found.returncode == 0, found.stderr
+    report = json.loads(found.stdout)
+    assert report["accuracy"]["metrics"][0]["bundle"] >= 0.98
+    assert report["recovery"]["reached"] is True
+    in_float = {
+        row["node"]: row["reason"] for row in report["layers"] if row["precision"] != "int8"
+    }
+    assert in_float, report["layers"]
+    assert set(in_float.values()) == {"given back to reach the accuracy target"}
+    kept = [row for row in report["layers"] if row["precision"] == "int8"]
+    assert sum(row["macs"] for row in kept) >= sum(row["macs"] for row in report["layers"]) / 2
+    steps = report["recovery"]["steps"]
+    assert steps[0]["action"] == "all layers in INT8"
+    assert steps[-1]["action"].endswith("in float, verified")
+    assert steps[-1]["low"] is not None
+
+
+def test_a_target_that_cannot_be_reached_ends_with_3_and_a_bundle(
+    classified: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one answer may change, with half of the work in INT8."""
+    missed = built(classified, tmp_path / "net.edge", monkeypatch, "--max-drop", "0")
+    assert missed.returncode == 3, missed.stderr
+    assert json.loads(missed.stdout)["recovery"]["reached"] is False
+    assert "below the float model's" in missed.stderr
+    assert open_bundle(tmp_path / "net.edge").manifest.recovery is not None

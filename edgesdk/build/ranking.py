@@ -17,6 +17,11 @@ PICTURES = 4
 """On so many the outputs are compared; enough to rank, not to measure."""
 MOST = 48
 """Of a deep net, so many of the layers with the noisiest own outputs are tried."""
+WEIGHT = 0.75
+"""Exponent of a layer's work. With YOLOX-nano at minmax ranges, .75 left .75 of the work in INT8 at
+the noise for which .5 left .71 and 0 (plain noise) .54; 1 left .74, with a quarter more layers."""
+SILENT_DB = -999.0
+"""Of an output that is zero in float: it cannot tell one layer's noise from another's."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ def rank_layers(draft: Draft, jury: Jury, progress: Progress) -> tuple[Layer, ..
     """Layers by what giving them back is likely to bring for what it costs, best first.
 
     A layer's cost in accuracy is the noise that it alone in INT8 makes in the outputs: noise of
-    several layers adds up as long as it is small. It is weighed against the root of the layer's
+    several layers adds up as long as it is small. It is weighed against the layer's
     multiply-accumulates, so that of two layers that cost alike the smaller one goes first.
     """
     doubtful = sorted(draft.layers, key=lambda layer: draft.fits[layer.node].sqnr_db)[:MOST]
@@ -57,7 +62,7 @@ def rank_layers(draft: Draft, jury: Jury, progress: Progress) -> tuple[Layer, ..
         others = [one.node for one in draft.layers if one.node != layer.node]
         measured = jury.reference.measure(draft.graph(others), few, draws=0)
         noise = [_noise(output.sqnr_db) for output in measured.outputs.values()]
-        benefit[layer.node] = float(np.mean(noise)) / max(layer.macs, 1) ** 0.5
+        benefit[layer.node] = float(np.mean(noise)) / max(layer.macs, 1) ** WEIGHT
     tried = sorted(doubtful, key=lambda layer: -benefit[layer.node])
     return (*tried, *_rest(draft.layers, tried))
 
@@ -68,5 +73,7 @@ def _rest(layers: Sequence[Layer], tried: Sequence[Layer]) -> list[Layer]:
 
 
 def _noise(sqnr_db: float | None) -> float:
-    """Noise over signal; a silent reference (-999 dB) counts as all noise."""
-    return 0.0 if sqnr_db is None else float(min(10 ** (-sqnr_db / 10), 1e3))
+    """Noise over signal."""
+    if sqnr_db is None or sqnr_db <= SILENT_DB:
+        return 0.0
+    return float(min(10 ** (-sqnr_db / 10), 1e3))
