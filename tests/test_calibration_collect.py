@@ -205,7 +205,7 @@ def test_negative_sides_count_as_far_as_they_matter(activation: str) -> None:
         ],
         "hardswish": [helper.make_node("HardSwish", ["y"], ["z"], name="h")],
         "leaky": [helper.make_node("LeakyRelu", ["y"], ["z"], name="l", alpha=0.5)],
-        "none": [helper.make_node("Identity", ["y"], ["z"], name="i")],
+        "none": [helper.make_node("Neg", ["y"], ["z"], name="i")],
     }[activation]
     rng = np.random.default_rng(2)
     w = rng.normal(size=(8, 3, 1, 1)).astype(np.float32)

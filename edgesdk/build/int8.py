@@ -10,11 +10,12 @@ from math import prod
 from typing import Protocol
 
 from edgesdk._progress import Progress
-from edgesdk.accuracy import Measured, Reference
+from edgesdk.accuracy import Measured
 from edgesdk.backends import load_backend, opened
 from edgesdk.build.draft import Draft
 from edgesdk.build.quantization import Quantizer
-from edgesdk.build.recovery import Jury, Search
+from edgesdk.build.ranking import Jury
+from edgesdk.build.recovery import Search
 from edgesdk.build.rescue import rescue
 from edgesdk.bundle import Recovery
 from edgesdk.calibration import Recipe, Statistics
@@ -70,7 +71,7 @@ class Int8Order:
 class Juries(Protocol):
     """Pictures to judge by, opened when they are needed."""
 
-    def few(self) -> Reference:
+    def few(self) -> Jury:
         """Some of the calibration set."""
         ...
 

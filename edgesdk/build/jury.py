@@ -9,8 +9,7 @@ from edgesdk.accuracy import Measured, Reference, split
 from edgesdk.backends import load_backend
 from edgesdk.build.evidence import evidence, refuse_flat
 from edgesdk.build.feeds import FEW
-from edgesdk.build.ranking import PICTURES
-from edgesdk.build.recovery import Jury
+from edgesdk.build.ranking import PICTURES, Jury
 from edgesdk.build.request import BuildRequest, Data, make_feeds
 from edgesdk.bundle import Accuracy
 from edgesdk.calibration import load_recipe
@@ -44,11 +43,11 @@ class JuryRoom:
         self._recipe = load_recipe(request.recipe)
         self._reference: Reference | None = None
 
-    def few(self) -> Reference:
+    def few(self) -> Jury:
         """Some pictures of the calibration set."""
         data = self._request.data
         assert data is not None
-        return self._opened(data, PICTURES)
+        return Jury(self._opened(data, PICTURES))
 
     def some_feeds(self) -> FeedSource:
         """Some feeds of whatever data there is."""

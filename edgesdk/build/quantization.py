@@ -29,6 +29,7 @@ from edgesdk.errors import ModelError
 from edgesdk.model import Model
 from edgesdk.model.edit import initializers, refuse_control_flow
 from edgesdk.quantize.balance import balance, balancing_candidates
+from edgesdk.quantize.bias import carries_bias
 from edgesdk.quantize.fit import Read, Rules, TensorFit, fit_tensor
 from edgesdk.quantize.fold import folds
 from edgesdk.quantize.fp16 import representable_scale
@@ -109,7 +110,13 @@ class Quantizer:
             tensor = unit[0].activation
             histogram = seen.tensors[tensor].histogram
             reads = [
-                Read(layer, numpy_helper.to_array(weights[layer.weight]), one, self._form)
+                Read(
+                    layer,
+                    numpy_helper.to_array(weights[layer.weight]),
+                    one,
+                    self._form,
+                    self.recipe.correct_bias and carries_bias(self.model.proto.graph, layer.node),
+                )
                 for layer, one in zip(unit, samples, strict=True)
             ]
             candidates = (

@@ -9,9 +9,8 @@ from __future__ import annotations
 from math import log10
 
 from edgesdk._progress import Progress
-from edgesdk.accuracy import Reference
 from edgesdk.build.draft import Draft
-from edgesdk.build.ranking import few_measured, output_noise, rank_layers
+from edgesdk.build.ranking import Jury, noisy_layers, output_noise
 from edgesdk.calibration import Recipe
 
 LEADING = 0.05
@@ -20,17 +19,15 @@ LEAST_GAIN = 0.9
 """Noise left over, of what there was, for a layer in float to be worth it."""
 
 
-def rescue(
-    draft: Draft, reference: Reference, recipe: Recipe, progress: Progress
-) -> dict[str, str]:
+def rescue(draft: Draft, jury: Jury, recipe: Recipe, progress: Progress) -> dict[str, str]:
     """Layers that should stay in float -> why; empty where the answers are good as they are."""
     if recipe.min_output_sqnr_db is None:
         return {}
     target = 10 ** (-recipe.min_output_sqnr_db / 10)
-    noise = output_noise(few_measured(draft, (), reference))
+    noise = output_noise(draft, (), jury)
     if noise <= target:
         return {}
-    ranked = rank_layers(draft, reference, progress)
+    ranked = sorted(noisy_layers(draft, jury, progress), key=lambda one: -one.noise)
     total = sum(one.noise for one in ranked)
     budget = recipe.max_float_share * sum(layer.macs for layer in draft.layers)
     kept: dict[str, str] = {}
@@ -39,7 +36,7 @@ def rescue(
             break
         if one.layer.macs > budget:
             continue
-        left = output_noise(few_measured(draft, [*kept, one.layer.node], reference))
+        left = output_noise(draft, [*kept, one.layer.node], jury)
         if left <= LEAST_GAIN * noise:
             kept[one.layer.node] = _why(noise, left)
             noise, budget = left, budget - one.layer.macs

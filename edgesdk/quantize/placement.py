@@ -71,14 +71,14 @@ class Wishes:
 
 
 def place(model: Model, operators: Sequence[str], wishes: Wishes | None = None) -> Placement:
-    """Decide for a prepared model. Raises UsageError for a wish that no layer's name matches."""
+    """Decide for a prepared model. Raises UsageError for a wish that cannot be met."""
     wishes = wishes or Wishes()
     layers = find_layers(model, operators)
     left = _unfit(model, operators, layers)
+    _check_wishes(wishes, [layer.node for layer in layers], left)
     decoding = _decoding(model, layers)
     decoding = {n: why for n, why in decoding.items() if not _matches(n, wishes.force_int8)}
     wished = {r.node: "asked for" for r in layers if _matches(r.node, wishes.keep_float)}
-    _check_wishes(wishes, [layer.node for layer in layers])
     stays = decoding | wished
     chosen = tuple(layer for layer in layers if layer.node not in stays)
     branches = _residual_branches(model, chosen)
@@ -90,18 +90,32 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(re.fullmatch(pattern, name) for pattern in patterns)
 
 
-def _check_wishes(wishes: Wishes, names: Sequence[str]) -> None:
+def _check_wishes(wishes: Wishes, names: Sequence[str], unfit: Mapping[str, str]) -> None:
     for pattern in (*wishes.keep_float, *wishes.force_int8):
         try:
-            found = any(re.fullmatch(pattern, name) for name in names)
+            re.compile(pattern)
         except re.error as error:
-            raise UsageError(f"{pattern!r} is not a regular expression: {error}") from error
-        if not found:
             raise UsageError(
-                f"no layer's name matches {pattern!r}",
-                f"the model's layers are {', '.join(names[:8])}"
-                + (f" and {len(names) - 8} more" if len(names) > 8 else ""),
+                f"{pattern!r} is not a regular expression: {error}",
+                "in a name as it stands, put a backslash before . ( [ + * ? and |",
+            ) from error
+        if not any(re.fullmatch(pattern, name) for name in names):
+            raise _no_match(pattern, names, unfit)
+    for name in names:
+        if _matches(name, wishes.keep_float) and _matches(name, wishes.force_int8):
+            raise UsageError(
+                f"{name!r} is wished both in float and in INT8",
+                "take one of the two patterns back, or make it narrower",
             )
+
+
+def _no_match(pattern: str, names: Sequence[str], unfit: Mapping[str, str]) -> UsageError:
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    hint = f"the model's layers are {', '.join(names[:8])}{more}"
+    other = next((name for name in unfit if re.fullmatch(pattern, name)), None)
+    if other is not None:
+        return UsageError(f"{other!r} cannot be INT8: {unfit[other]}", hint)
+    return UsageError(f"no layer's name matches {pattern!r}", hint)
 
 
 def _unfit(model: Model, operators: Sequence[str], layers: Sequence[Layer]) -> dict[str, str]:
@@ -172,6 +186,7 @@ def _residual_branches(model: Model, layers: Sequence[Layer]) -> tuple[Branch, .
     """
     graph = model.proto.graph
     shapes = value_shapes(model)
+    constants = initializers(model)
     order = {node.name: i for i, node in enumerate(graph.node)}
     readers: dict[str, int] = {}
     for name in [n for node in graph.node for n in node.input] + [v.name for v in graph.output]:
@@ -180,7 +195,7 @@ def _residual_branches(model: Model, layers: Sequence[Layer]) -> tuple[Branch, .
     convolutions = {r.node for r in layers if r.operator in ("Conv", "ConvTranspose")}
     found = []
     for node in graph.node:
-        if node.op_type != "Add" or any(name not in producers for name in node.input):
+        if node.op_type != "Add" or any(name in constants for name in node.input):
             continue
         if len({shapes.get(name) for name in node.input}) > 1:
             continue
@@ -203,7 +218,7 @@ def _layer_behind(
     layers: set[str],
 ) -> str:
     """The layer that makes the tensor, maybe with a BatchNormalization; empty: none."""
-    node = producers[tensor]
-    if node.op_type == "BatchNormalization" and readers.get(node.input[0]) == 1:
-        node = producers.get(node.input[0], node)
-    return str(node.name) if node.name in layers else ""
+    node = producers.get(tensor)
+    if node is not None and node.op_type == "BatchNormalization" and readers[node.input[0]] == 1:
+        node = producers.get(node.input[0])
+    return str(node.name) if node is not None and node.name in layers else ""
