@@ -21,6 +21,7 @@ from edgesdk.build.request import (
     complete_shapes,
     float_model,
     make_feeds,
+    no_dla,
 )
 from edgesdk.bundle import (
     Bundle,
@@ -161,6 +162,8 @@ def _warnings(request: BuildRequest, manifest: Manifest, model: Model) -> tuple[
             f"{model.inputs[0]} takes several pictures in one run; apps feed one at a time"
         )
     calibration = manifest.calibration
+    if calibration and load_recipe(request.recipe).rules == "dla":
+        found += no_dla(request)
     if calibration and calibration.pictures < FEW:
         found.append(
             f"only {calibration.pictures} pictures to calibrate with: "

@@ -8,7 +8,7 @@ that memory does not grow with the net.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,9 +72,10 @@ def _sampled(
     shapes = {t.name: tuple(t.dims) for t in initializers(model).values()}
     found: dict[str, list[Floats]] = {layer.node: [] for layer in layers}
     part = only_outputs(model, [layer.activation for layer in layers])
-    with open_session(part) as session:
+    # Where all of them read the model's inputs there is nothing to run.
+    with open_session(part) if part.outputs else nullcontext() as session:
         for index, (_, feed) in enumerate(feeds):
-            made = session.run({i.name: feed[i.name] for i in part.inputs}) if part.outputs else {}
+            made = session.run({i.name: feed[i.name] for i in part.inputs}) if session else {}
             values = {**feed, **made}
             for layer in layers:
                 shape = shapes[layer.weight]
