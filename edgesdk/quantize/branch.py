@@ -20,7 +20,8 @@ class Branch:
     index: int
     tensor: str
     layer: str
-    """The layer whose output it is added to; empty: it has its pair whatever is in float."""
+    """It has its pair while this layer is INT8: the one whose output it is added to, or (DLA) whose
+    activation the operator is. Empty: always."""
 
 
 def residual_branches(model: Model, layers: Sequence[Layer]) -> tuple[Branch, ...]:

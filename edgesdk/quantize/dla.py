@@ -8,7 +8,7 @@ of "DLA Supported Layers and Restrictions" in TensorRT's guide.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import onnx
 from onnx import numpy_helper
@@ -25,7 +25,9 @@ AVERAGES = frozenset({"AveragePool", "GlobalAveragePool"})
 FUSED = frozenset({"Relu", "LeakyRelu", "PRelu", "Clip", "BatchNormalization"})
 """One kernel with the operator before, where nothing else reads that one's output."""
 FUSING = frozenset({"Conv", "ConvTranspose", "BatchNormalization", "Add"})
-PAIRED = ELEMENTWISE | POOLS | FUSED | {"Sigmoid", "Tanh", "Concat", "Resize"}
+ACTIVATIONS = FUSED | {"Sigmoid", "Tanh"}
+GATES = ACTIVATIONS | {"Mul"}
+PAIRED = ELEMENTWISE | POOLS | ACTIVATIONS | {"Concat", "Resize"}
 """Operators that get pairs on their inputs."""
 MOVING = (SHAPE_ONLY - {"Squeeze", "Unsqueeze", "Flatten", "Identity"}) | {"Dropout"}
 """What DLA has of the operators that only move values: they get no pair of their own."""
@@ -81,18 +83,17 @@ def dla_inputs(model: Model, layers: Sequence[Layer]) -> tuple[tuple[Branch, ...
         if node.name in chosen:
             reached.add(chosen[node.name].activation)
             continue
-        average = node.op_type in AVERAGES and node.input[0] in made
-        if not average and not reached & set(node.output):
-            continue
         why = look.why_not(node)
-        if average and why:
+        average = node.op_type in AVERAGES and node.input[0] in made and not why
+        if not average and not reached & set(node.output):
             continue
         inputs = look.activations(node)
         reached |= {node.input[i] for i in inputs}
         if why:
             left[node.name] = why
         elif node.op_type in PAIRED and not look.is_fused(node):
-            pairs += [Branch(node.name, i, node.input[i], "") for i in inputs]
+            owner = look.owner(node, chosen)
+            pairs += [Branch(node.name, i, node.input[i], owner) for i in inputs]
     return tuple(reversed(pairs)), left
 
 
@@ -127,6 +128,22 @@ class _Look:
         maker = self._producers.get(node.input[0])
         alone = self._readers[node.input[0]] == 1
         return alone and node.op_type in FUSED and maker is not None and maker.op_type in FUSING
+
+    def owner(self, node: onnx.NodeProto, layers: Collection[str]) -> str:
+        """The layer of which a node is the activation, alone or as a gate: x * sigmoid(x).
+
+        In float, such a layer takes its activation with it. Empty: there is none.
+        """
+        if node.op_type not in GATES:
+            return ""
+        makers = {self._behind(node.input[i]) for i in self.activations(node)}
+        return makers.pop() if len(makers) == 1 and makers <= {*layers} else ""
+
+    def _behind(self, tensor: str) -> str:
+        node = self._producers.get(tensor)
+        while node is not None and node.op_type in ACTIVATIONS:
+            node = self._producers.get(node.input[0])
+        return node.name if node is not None else ""
 
     def why_not(self, node: onnx.NodeProto) -> str:
         """Why DLA does not run the node in INT8; empty: it does."""

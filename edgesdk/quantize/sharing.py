@@ -18,6 +18,8 @@ LEAST_DB = 20.0
 """A layer whose output is below this must not lose..."""
 LITTLE_DB = 0.2
 """...more than this: what fitting another sample of pictures changes too."""
+FROM_NOTHING_DB = 99.0
+"""Said of a loss where there was no noise at all before."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,20 +89,19 @@ def _noises(member: Member, amax: float) -> list[float]:
 def _loss_db(before: float, after: float) -> float:
     if 0 < before < inf and 0 < after < inf:
         return 10 * log10(after / before)
-    return 0.0 if after <= before else inf
+    return 0.0 if after <= before else FROM_NOTHING_DB
 
 
 def _verdict(
     members: Sequence[Member], fits: Mapping[str, TensorFit], amax: float
 ) -> tuple[float, str]:
     """The largest loss in dB, and why that is too much; empty: it is not."""
-    worst, why = 0.0, ""
-    for member in members:
-        for loss, after, name in _losses(member, fits, amax):
-            worst = max(worst, loss)
-            if loss > MOST_LOSS_DB or (after < LEAST_DB and loss > LITTLE_DB):
-                why = why or f"one scale would cost {name} {loss:.1f} dB and leave it {after:.1f}"
-    return worst, why
+    found = [loss for member in members for loss in _losses(member, fits, amax)]
+    worst = max(found)[0]
+    for loss, after, reader in sorted(found, reverse=True):
+        if loss > MOST_LOSS_DB or (after < LEAST_DB and loss > LITTLE_DB):
+            return worst, f"one scale would cost {reader} {loss:.1f} dB and leave it {after:.1f} dB"
+    return worst, ""
 
 
 def _losses(
@@ -114,5 +115,5 @@ def _losses(
     for node, own in member.fit.layers.items():
         after = fits[member.tensor].layers[node].sqnr_db
         loss = own.sqnr_db - after if own.sqnr_db != after else 0.0
-        found.append((loss, after, node))
+        found.append((min(max(loss, -FROM_NOTHING_DB), FROM_NOTHING_DB), after, node))
     return found
