@@ -14,7 +14,7 @@ from edgesdk.build.job import BuildOrder, resolve
 from edgesdk.bundle import Bundle
 from edgesdk.calibration import Recipe, load_recipe
 from edgesdk.errors import ModelError
-from edgesdk.lint import check_for_tensorrt
+from edgesdk.lint import check_for_dla, check_for_tensorrt
 from edgesdk.model import Model
 from edgesdk.model.prepare import prepare
 from edgesdk.quantize.placement import Placement, Wishes, place
@@ -186,6 +186,31 @@ def test_a_recipe_for_dla_adds_no_mul() -> None:
     assert load_recipe("dla").allow_mul is False
     with pytest.raises(ValueError, match="allow_mul = false"):
         Recipe("mine", "mse", rules="dla")
+
+
+def linted(scales: dict[str, float], *joined: str) -> set[str]:
+    """Rules that a graph breaks whose Concat reads `joined` and whose tensors have these scales."""
+    net = Net()
+    net.conv("x", "a")
+    net.conv("x", "b")
+    for tensor in ("a", "b", "c"):
+        if tensor == "c":
+            net.op("Concat", *joined, out="c", axis=1)
+        given = [f"{tensor}_s", f"{tensor}_z"]
+        net.constants[given[0]] = np.array(scales[tensor], np.float32)
+        net.constants[given[1]] = np.array(0, np.int8)
+        net.op("QuantizeLinear", tensor, *given, out=f"{tensor}_q")
+        net.op("DequantizeLinear", f"{tensor}_q", *given, out=f"{tensor}_dq")
+    return {finding.rule for finding in check_for_dla(net.model("c_dq"))}
+
+
+def test_the_lint_finds_what_dla_cannot_keep() -> None:
+    same = dict.fromkeys("abc", 0.5)
+    assert linted(same, "a_dq", "b_dq") == set()
+    assert linted({**same, "b": 0.25}, "a_dq", "b_dq") == {"dla-scales"}
+    assert linted({**same, "c": 0.25}, "a_dq", "b_dq") == {"dla-scales"}
+    assert linted(same, "a_dq", "b") == {"dla-precision"}
+    assert linted({**same, "c": 0.25}, "a", "b") == set(), "a Concat in float may be rounded after"
 
 
 # --- built --------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ from edgesdk.bundle import (
 )
 from edgesdk.calibration import load_recipe
 from edgesdk.errors import ModelError
-from edgesdk.lint import check_for_tensorrt
+from edgesdk.lint import check_for_dla, check_for_tensorrt
 from edgesdk.model import Model
 from edgesdk.model.prepare import prepare
 from edgesdk.model.quantized import quantized_operators
@@ -63,7 +63,7 @@ def build(request: BuildRequest, out: Path, progress: Progress = silent) -> Bund
         make_decoder(spec.decoder, "the spec", spec.preprocess)
     jury = JuryRoom(request, model, spec, progress)
     built, manifest = _write_precision(request, model, spec, jury, progress)
-    _check(built, request.jetpack.max_opset)
+    _check(built, request)
     if manifest.accuracy is None:
         manifest = replace(manifest, accuracy=jury.evidence(built))
     manifest = replace(manifest, warnings=_warnings(request, manifest, model))
@@ -142,8 +142,10 @@ def _manifest(request: BuildRequest, model: Model, spec: ModelSpec | None) -> Ma
     )
 
 
-def _check(model: Model, max_opset: int) -> None:
-    findings = check_for_tensorrt(model, max_opset)
+def _check(model: Model, request: BuildRequest) -> None:
+    findings = check_for_tensorrt(model, request.jetpack.max_opset)
+    if request.precision == "int8" and load_recipe(request.recipe).rules == "dla":
+        findings += check_for_dla(model)
     if findings:
         first = findings[0]
         raise ModelError(

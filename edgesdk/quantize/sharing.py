@@ -12,8 +12,8 @@ from edgesdk.calibration.histogram import Histogram
 from edgesdk.calibration.observers import squared_error
 from edgesdk.quantize.fit import Read, TensorFit, fit_with, noise_with
 
-MOST_LOSS_DB = 1.0
-"""What a common scale may cost a layer's output."""
+MOST_LOSS_DB = 3.0
+"""What a common scale may cost a layer's output: half a bit."""
 LEAST_DB = 20.0
 """A layer whose output is below this must not lose..."""
 LITTLE_DB = 0.2
