@@ -21,6 +21,7 @@ from edgesdk.build.request import (
     complete_shapes,
     float_model,
     make_feeds,
+    no_dla,
 )
 from edgesdk.bundle import (
     Bundle,
@@ -34,7 +35,7 @@ from edgesdk.bundle import (
 )
 from edgesdk.calibration import load_recipe
 from edgesdk.errors import ModelError
-from edgesdk.lint import check_for_tensorrt
+from edgesdk.lint import check_for_dla, check_for_tensorrt
 from edgesdk.model import Model
 from edgesdk.model.prepare import prepare
 from edgesdk.model.quantized import quantized_operators
@@ -62,7 +63,7 @@ def build(request: BuildRequest, out: Path, progress: Progress = silent) -> Bund
         make_decoder(spec.decoder, "the spec", spec.preprocess)
     jury = JuryRoom(request, model, spec, progress)
     built, manifest = _write_precision(request, model, spec, jury, progress)
-    _check(built, request.jetpack.max_opset)
+    _check(built, request)
     if manifest.accuracy is None:
         manifest = replace(manifest, accuracy=jury.evidence(built))
     manifest = replace(manifest, warnings=_warnings(request, manifest, model))
@@ -141,8 +142,10 @@ def _manifest(request: BuildRequest, model: Model, spec: ModelSpec | None) -> Ma
     )
 
 
-def _check(model: Model, max_opset: int) -> None:
-    findings = check_for_tensorrt(model, max_opset)
+def _check(model: Model, request: BuildRequest) -> None:
+    findings = check_for_tensorrt(model, request.jetpack.max_opset)
+    if request.precision == "int8" and load_recipe(request.recipe).rules == "dla":
+        findings += check_for_dla(model)
     if findings:
         first = findings[0]
         raise ModelError(
@@ -161,6 +164,8 @@ def _warnings(request: BuildRequest, manifest: Manifest, model: Model) -> tuple[
             f"{model.inputs[0]} takes several pictures in one run; apps feed one at a time"
         )
     calibration = manifest.calibration
+    if calibration and load_recipe(request.recipe).rules == "dla":
+        found += no_dla(request)
     if calibration and calibration.pictures < FEW:
         found.append(
             f"only {calibration.pictures} pictures to calibrate with: "

@@ -11,6 +11,8 @@ from edgesdk._resources import data_folders
 from edgesdk.calibration.observers import PERCENTILE, ObserverName
 from edgesdk.errors import UnknownName
 
+RulesName = Literal["gpu", "dla"]
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -28,11 +30,16 @@ class Recipe:
     """Corrections are fitted to so many of them and judged by every fourth."""
     operators: tuple[str, ...] = ("Conv", "ConvTranspose", "Gemm", "MatMul")
     """Operators whose inputs become INT8 (TensorRT's own INT8 operators)."""
-    rules: Literal["gpu", "dla"] = "gpu"
+    rules: RulesName = "gpu"
     """Where pairs go beside those inputs: as TensorRT's GPU kernels fuse, or as DLA wants them."""
     min_balance_gain_db: float | None = None
     """Channels of a tensor are balanced where its layers' outputs gain at least this and a Mul
     carries the factors; where they fold away, any gain will do. Left out: nowhere."""
+    allow_mul: bool = True
+    """False: channels are balanced only where their factors fold away into the graph."""
+    share_scales: bool = True
+    """Tensors that INT8 moves between unchanged (through Concat, MaxPool, Reshape...) get one scale
+    where that costs their layers little. With the rules of DLA they always do."""
     search_ranges: bool = False
     """Ranges beside the observer's are tried against the outputs of the layers."""
     round_weights: bool = False
@@ -58,6 +65,10 @@ class Recipe:
             raise ValueError(f"percentile should be in 0..100, found {self.percentile}")
         if not 0 <= self.max_float_share <= 1:
             raise ValueError(f"max_float_share should be 0..1, found {self.max_float_share}")
+        if self.rules == "dla" and self.allow_mul:
+            raise ValueError(
+                'rules = "dla" wants allow_mul = false: a Mul is one more operator there'
+            )
         if self.max_drop is not None and not 0 <= self.max_drop < 1:
             raise ValueError(f"max_drop should be 0..1, found {self.max_drop}")
 

@@ -135,6 +135,18 @@ def fit_tensor(
     return TensorFit(best.shifts, best.amax, gain, layers)
 
 
+def fit_with(reads: Sequence[Read], amax: float, recipe: Recipe) -> TensorFit:
+    """Fit the layers to a range that is decided already; no channel is balanced."""
+    trial = _Trial(None, amax)
+    layers = {read.layer.node: _fit_layer(read, trial, recipe) for read in reads}
+    return TensorFit(None, amax, 0.0, layers)
+
+
+def noise_with(read: Read, amax: float) -> float:
+    """Noise over signal of a layer's output on the choosing pictures, with this range."""
+    return _share(read, False, _int8_outputs(read, _Trial(None, amax), judge=False))
+
+
 @dataclass(frozen=True, eq=False)
 class _Trial:
     shifts: Ints | None
