@@ -101,6 +101,20 @@ def test_a_foreign_engine_is_refused_by_name(backend: Backend) -> None:
         backend.open(Engine("someone-else", b""))
 
 
+def test_large_values_go_through_a_sigmoid_without_a_warning(backend: Backend) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Sigmoid", ["x"], ["y"], name="sigmoid")],
+        "sigmoid",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4])],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    model = Model.of(helper.make_model(graph, opset_imports=opsets, ir_version=8))
+    session = backend.open(backend.compile(model))
+    answer = session.run({"x": np.array([-1e3, 0, 100, 1e3], np.float32)})["y"]
+    np.testing.assert_allclose(answer, [0, 0.5, 1, 1], atol=1e-7)
+
+
 def test_both_cpu_backends_agree_on_a_quantized_graph() -> None:
     rng = np.random.default_rng(0)
     weight = rng.integers(-127, 128, (4, 3, 3, 3)).astype(np.int8)

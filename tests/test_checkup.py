@@ -275,9 +275,9 @@ def test_operators_that_were_added_are_listed_and_folded_ones_are_not() -> None:
 @pytest.mark.parametrize(("reached", "found"), [(False, ["target-missed"]), (True, [])])
 def test_a_target_that_was_missed_is_a_problem(reached: bool, found: list[str]) -> None:
     steps = (
-        RecoveryStep("all in INT8", 1.0, 0.30, 0.05, 0.03, 0.07),
-        RecoveryStep("conv0 to fp16", 0.9, 0.34, 0.01, 0.0, 0.02),
-        RecoveryStep("conv1 to fp16", 0.8, 0.33, 0.02, kept=False),
+        RecoveryStep("all layers in INT8", 1.0, 0.30, 0.05, kept=False),
+        RecoveryStep("conv0 in float", 0.9, 0.349, 0.001),
+        RecoveryStep("conv0 in float, verified", 0.9, 0.34, 0.01, 0.0, 0.02, kept=False),
     )
     recovery = Recovery("mAP50-95", 0.0035, reached, 0.35, 32, steps)
     findings = examine(replace(SOUND, recovery=recovery)).findings

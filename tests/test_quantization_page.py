@@ -35,9 +35,9 @@ from tests.checkup_samples import CALIBRATION, EVIDENCE, SOUND, calibrated
 from tests.onnx_graphs import small_detector
 
 STEPS = (
-    RecoveryStep("all in INT8", 1.0, 0.30, 0.05, 0.03, 0.07),
-    RecoveryStep("bias correction", 1.0, 0.29, 0.06, kept=False),
-    RecoveryStep("conv0 to fp16", 0.75, 0.348, 0.002, -0.004, 0.008),
+    RecoveryStep("all layers in INT8", 1.0, 0.30, 0.10, kept=False),
+    RecoveryStep("conv0 in float", 0.75, 0.396, 0.004),
+    RecoveryStep("conv0 in float, verified", 0.75, 0.348, 0.002, -0.004, 0.008),
 )
 RECOVERED = replace(SOUND, recovery=Recovery("mAP50-95", 0.0035, True, 0.35, 32, STEPS))
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
@@ -77,7 +77,7 @@ def test_the_page_asks_for_nothing_and_runs_nothing() -> None:
 def test_the_headline_says_share_drop_and_verdict() -> None:
     text = words(page_of(SOUND))
     assert "In INT8 100.0 % of the multiply-accumulates; 4 of 4 layers" in text
-    assert "Drop of mAP50-95 0.002" in text
+    assert "Drop of mAP50-95 +0.002" in text
     assert "mAP50-95: 0.350 in float, 0.348 now" in text
     assert "Noisiest output 13.0 dB signal to noise of scores" in text
     assert "Nothing was found that speaks against this bundle" in text
@@ -103,9 +103,16 @@ def test_a_picture_that_sets_ranges_alone_is_shown() -> None:
 
 def test_every_layer_range_and_step_stands_in_a_table() -> None:
     text = words(page_of(RECOVERED))
-    for name in ("conv0", "conv3", "r1", "r3", "bias correction", "conv0 to fp16"):
+    for name in ("conv0", "conv3", "r1", "r3", "all layers in INT8", "conv0 in float, verified"):
         assert name in text
     assert "that holds" in text
+
+
+def test_attempts_on_other_pictures_are_compared_with_the_float_model_on_the_same() -> None:
+    text = words(page_of(RECOVERED))
+    assert "Searched on 32 pictures, verified on 64" in text
+    # .30 of .40, .396 of .40, .348 of .350
+    assert all(share in text for share in ("75.00", "99.00", "99.43"))
 
 
 def test_names_cannot_smuggle_markup_into_the_page() -> None:

@@ -142,8 +142,8 @@ def test_nothing_is_ranked_where_int8_holds_by_itself() -> None:
     assert found.keep_float == ()
     assert len(truth.asked) == 2
     assert [step.action for step in found.evidence.steps] == [
-        "all layers in INT8",
-        "all layers in INT8, verified",
+        "nothing given back",
+        "nothing given back, verified",
     ]
 
 
@@ -221,7 +221,7 @@ def test_the_steps_tell_the_way() -> None:
     assert (evidence.metric, evidence.max_drop) == ("mAP50-95", 0.01)
     assert (evidence.float_value, evidence.pictures) == (1.0, 128)
     assert [(step.action, step.int8_share, step.kept) for step in evidence.steps] == [
-        ("all layers in INT8", 1.0, False),
+        ("nothing given back", 1.0, False),
         ("conv1 in float", 7 / 8, False),
         ("conv1, conv2 in float", 6 / 8, False),
         ("3 in float, the last conv2, conv3", 5 / 8, True),
@@ -323,7 +323,7 @@ def test_a_build_gives_back_the_layer_that_ruins_it(
     kept = [row for row in report["layers"] if row["precision"] == "int8"]
     assert sum(row["macs"] for row in kept) >= sum(row["macs"] for row in report["layers"]) / 2
     steps = report["recovery"]["steps"]
-    assert steps[0]["action"] == "all layers in INT8"
+    assert steps[0]["action"] == "nothing given back"
     assert steps[-1]["action"].endswith("in float, verified")
     assert steps[-1]["low"] is not None
 

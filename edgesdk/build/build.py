@@ -29,6 +29,7 @@ from edgesdk.bundle import (
     Manifest,
     Origin,
     Precision,
+    Recovery,
     Target,
     check_place,
     write_bundle,
@@ -171,9 +172,21 @@ def _warnings(request: BuildRequest, manifest: Manifest, model: Model) -> tuple[
             f"only {calibration.pictures} pictures to calibrate with: "
             f"ranges may be too small; {FEW} or more are better, some hundreds are good"
         )
+    found += _unsure(manifest.recovery)
     skipped = dict(calibration.skipped if calibration else {})
     skipped |= manifest.accuracy.skipped if manifest.accuracy else {}
     if skipped:
         noun = "picture" if len(skipped) == 1 else "pictures"
         found.append(f"{len(skipped)} {noun} could not be read: left out")
     return tuple(found)
+
+
+def _unsure(recovery: Recovery | None) -> list[str]:
+    """A target that the pictures neither show to hold nor to be missed."""
+    if recovery is None or not recovery.reached or recovery.steps[-1].drop <= recovery.max_drop:
+        return []
+    last = recovery.steps[-1]
+    return [
+        f"{recovery.metric} is {last.drop:.4f} below the float model's on the verifying pictures and "
+        f"the target allows {recovery.max_drop:.4f}: too few pictures to tell the two apart"
+    ]

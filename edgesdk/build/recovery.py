@@ -156,6 +156,6 @@ def judging(measured: Measured) -> TaskMetric:
 
 def _title(names: Sequence[str]) -> str:
     if not names:
-        return "all layers in INT8"
+        return "nothing given back"
     shown = ", ".join(names[-2:])
     return f"{len(names)} in float, the last {shown}" if len(names) > 2 else f"{shown} in float"

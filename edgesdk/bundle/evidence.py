@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+TINY = 1e-9
+"""A figure below is no figure."""
+
 Change = Literal["none", "range", "color", "resize"]
 """Of a trial: as the spec says, other pixel values, other colour order, other resizing."""
 
@@ -104,21 +107,30 @@ class PreprocessCheck:
 
 @dataclass(frozen=True)
 class RecoveryStep:
-    """One attempt to bring accuracy back."""
+    """One attempt to bring accuracy back.
+
+    Attempts of the search are measured on its own pictures and have no interval; those that are
+    verified, on others, have one.
+    """
 
     action: str
-    """For people, e.g. "Conv_44 to fp16"."""
+    """For people, e.g. "Conv_44 in float"."""
     int8_share: float
     """Share of the multiply-accumulates in INT8 after it, 0..1."""
     value: float
     """The metric after it."""
     drop: float
-    """Of the metric, against the float model; negative: above it."""
+    """Of the metric, against the float model on the same pictures; negative: above it."""
     low: float | None = None
     """Lower end of the drop's 95 % interval."""
     high: float | None = None
     kept: bool = True
-    """False: tried and undone."""
+    """Whether it stays within the target."""
+
+    def kept_share(self, drop: float) -> float:
+        """What is left of the float model's figure after this drop, as a share of it."""
+        float_value = self.value + self.drop
+        return 1.0 - drop / float_value if float_value > TINY else 1.0
 
 
 @dataclass(frozen=True)
@@ -131,8 +143,9 @@ class Recovery:
     """The target: the largest drop allowed, absolute."""
     reached: bool
     float_value: float
-    """The metric of the float model on the same pictures."""
+    """The metric of the float model on the verifying pictures."""
     pictures: int = 0
-    """How many the steps were measured on."""
+    """How many were searched on."""
     steps: tuple[RecoveryStep, ...] = field(default_factory=tuple)
-    """In the order of the attempts; the first is the graph all in INT8."""
+    """In the order of the attempts; the first is the graph all in INT8, the last the verified
+    one that is shipped."""

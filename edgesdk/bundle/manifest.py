@@ -99,7 +99,7 @@ class Calibration:
     thumbnails: dict[str, str] = field(default_factory=dict)
     """Picture -> small JPEG in base64, of at most a few pictures that set ranges by themselves."""
     fingerprint: str = ""
-    """SHA-256 over model, preprocessing, pictures and recipe: what calibration is cached under."""
+    """SHA-256 over model, watched tensors and feeds: what calibration is cached under."""
 
 
 @dataclass(frozen=True)

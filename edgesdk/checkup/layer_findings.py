@@ -78,9 +78,9 @@ def _added(calibration: Calibration) -> Iterator[Finding]:
 
 
 def _recovery(recovery: Recovery) -> Iterator[Finding]:
-    last = next((step for step in reversed(recovery.steps) if step.kept), None)
-    if last is None or recovery.reached:
+    if recovery.reached or not recovery.steps:
         return
+    last = recovery.steps[-1]  # the verified one, that was shipped
     interval = (
         f" (95 % interval {last.low:.4f} to {last.high:.4f})"
         if last.low is not None and last.high is not None
@@ -92,6 +92,6 @@ def _recovery(recovery: Recovery) -> Iterator[Finding]:
         f"{recovery.metric} is {last.drop:.4f}{interval} below the float model, with "
         f"{last.int8_share:.1%} of the multiply-accumulates in INT8; at most "
         f"{recovery.max_drop:.4f} was asked for",
-        "No combination that was tried keeps the target.",
+        "No combination that was tried keeps the target on pictures that it was not chosen on.",
         "allow a larger --max-drop, give more pictures, or build with --precision fp16",
     )

@@ -111,7 +111,8 @@ def _dominated(ranges: Mapping[str, Range]) -> Iterator[Finding]:
     yield Finding(
         "one-picture-ranges",
         "warning" if strong else "info",
-        f"{counted(len(tensors), 'range')} of {len(ranges)} rest on one picture: of {worst[0]}, "
+        f"{counted(len(tensors), 'range')} of {len(ranges)} "
+        f"{'rests' if len(tensors) == 1 else 'rest'} on one picture: of {worst[0]}, "
         f"{picture} has {ratio:.1f} times the largest value of any other",
         "INT8 levels are spent on values that one picture alone has shown.",
         f"look at {named(list(pictures))}: leave it out if it is broken or unlike what the model "

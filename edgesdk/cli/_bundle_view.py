@@ -15,6 +15,7 @@ from edgesdk._config import plain
 from edgesdk.bundle import Bundle
 from edgesdk.cli._accuracy_view import show_accuracy
 from edgesdk.cli._console import console as make_console
+from edgesdk.cli._recovery_view import show_recovery
 
 
 def bundle_json(bundle: Bundle) -> str:
@@ -52,6 +53,8 @@ def show_bundle(bundle: Bundle) -> None:
             table.add_row("balanced", _balanced(calibration.balanced))
     console.print(table)
     _show_layers(bundle, console)
+    if manifest.recovery:
+        show_recovery(manifest.recovery, console)
     if manifest.accuracy:
         show_accuracy(manifest.accuracy, manifest.precision, console)
     found = manifest.accuracy.warnings if manifest.accuracy else ()
@@ -78,11 +81,13 @@ def _precision(bundle: Bundle) -> str:
 
 def _balanced(carriers: dict[str, str]) -> str:
     added = sum(node == f"{tensor}_balance" for tensor, node in carriers.items())
-    return (
-        f"channels of {_counted(len(carriers), 'tensor')}, by powers of two: "
-        f"{len(carriers) - added} folded "
-        f"into the layer before, {added} as a Mul of their own"
-    )
+    folded = len(carriers) - added
+    ways = []
+    if folded:
+        ways.append(f"{folded} folded into the layer before, at no cost")
+    if added:
+        ways.append(f"{added} by a Mul of {'its' if added == 1 else 'their'} own")
+    return f"channels of {_counted(len(carriers), 'tensor')}, by powers of two: {', '.join(ways)}"
 
 
 def _counted(number: int, noun: str) -> str:

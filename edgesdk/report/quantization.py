@@ -72,13 +72,19 @@ def _drop_card(accuracy: Accuracy | None) -> Card:
         return Card("Drop", "–", "", "not measured: no labelled pictures")  # noqa: RUF001
     drop = metric.float_model - metric.bundle
     note = f"{metric.name}: {metric.float_model:.3f} in float, {metric.bundle:.3f} now"
-    return Card(f"Drop of {metric.name}", f"{drop + 0.0:.3f}", "", note + _interval(metric))
+    return Card(f"Drop of {metric.name}", _signed(drop), "", note + _interval(metric))
 
 
 def _interval(metric: TaskMetric) -> str:
     known = plain(metric)
     low, high = known.get("drop_low"), known.get("drop_high")
-    return "" if low is None or high is None else f"; 95 % interval {low:.3f} to {high:.3f}"
+    if low is None or high is None:
+        return ""
+    return f"; 95 % interval {_signed(low)} to {_signed(high)}"
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 3) or 0.0:+.3f}"  # never "-0.000"
 
 
 def _worst_card(manifest: Manifest) -> Card:

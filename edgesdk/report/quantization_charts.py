@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from edgesdk.bundle import LayerPrecision, Range, Recovery
+from edgesdk.bundle import LayerPrecision, Range, Recovery, RecoveryStep
 from edgesdk.report.charts import Axis, Chart, Mark
 
 HIGHEST_DB = 60.0
@@ -102,28 +102,38 @@ def range_chart(ranges: Mapping[str, Range]) -> Chart | None:
 
 
 def pareto_chart(recovery: Recovery) -> Chart | None:
-    """The metric against the share of multiply-accumulates in INT8, step by step."""
+    """What is left of the float model's figure against the share of INT8; None: no attempts.
+
+    The search and its verification see other pictures, on which the float model does otherwise
+    well too. So each attempt is drawn in percent of the float model on its own pictures.
+    """
     if not recovery.steps:
         return None
-    shares = [100 * step.int8_share for step in recovery.steps]
-    lows, highs = zip(*(_interval(recovery, index) for index in range(len(shares))), strict=True)
-    target = recovery.float_value - recovery.max_drop
-    low, high = min(*lows, target), max(*highs, recovery.float_value)
-    room = max((high - low) * 0.08, 1e-6)
+    steps = recovery.steps
+    shares = [100 * step.int8_share for step in steps]
+    left = [100 * step.kept_share(step.drop) for step in steps]
+    ends = [_interval(step) for step in steps]
+    allowed = recovery.max_drop / recovery.float_value if recovery.float_value else 0.0
+    target = 100 * (1 - allowed)
+    low = min(target, *(end[0] for end in ends))
+    high = max(100.0, *(end[1] for end in ends))
+    room = max((high - low) * 0.08, 1e-3)
     wide = max((max(shares) - min(shares)) * 0.08, 0.1)
     x = Axis("share of the multiply-accumulates in INT8, %", min(shares) - wide, max(shares) + wide)
-    y = Axis(recovery.metric, low - room, high + room)
-    shapes = _level("level", y, recovery.float_value, "the float model")
+    y = Axis(f"{recovery.metric}, % of the float model's", low - room, high + room)
+    shapes = _level("level", y, 100, "the float model")
     shapes += _level("level target", y, target, "the target")
-    kept = [(s, step.value) for s, step in zip(shares, recovery.steps, strict=True) if step.kept]
-    shapes += _polyline("line", [(x.percent(s), 100 - y.percent(v)) for s, v in kept])
-    for share, step, bottom, top in zip(shares, recovery.steps, lows, highs, strict=True):
-        left = x.percent(share)
-        ends = f'y1="{100 - y.percent(top):.2f}" y2="{100 - y.percent(bottom):.2f}"'
-        shapes += f'<line class="whisker" x1="{left:.2f}" x2="{left:.2f}" {ends}/>'
+    searched = sorted(
+        (s, v) for s, v, one in zip(shares, left, steps, strict=True) if one.high is None
+    )
+    shapes += _polyline("line", [(x.percent(s), 100 - y.percent(v)) for s, v in searched])
+    for share, value, step, (bottom, top) in zip(shares, left, steps, ends, strict=True):
+        place = x.percent(share)
+        span = f'y1="{100 - y.percent(top):.2f}" y2="{100 - y.percent(bottom):.2f}"'
+        shapes += f'<line class="whisker" x1="{place:.2f}" x2="{place:.2f}" {span}/>'
         title = f"{step.action}: {recovery.metric} {step.value:.4f}, {share:.2f} % in INT8"
         kind = "dot strong" if step.kept else "dot undone"
-        shapes += _dot(kind, left, 100 - y.percent(step.value), title)
+        shapes += _dot(kind, place, 100 - y.percent(value), title)
     return Chart(shapes, x, y, f"{recovery.metric} against the share of INT8")
 
 
@@ -163,12 +173,11 @@ def _magnitudes(ranges: Sequence[Range]) -> LogAxis:
     return LogAxis("magnitude (logarithmic)", low - room, high + room)
 
 
-def _interval(recovery: Recovery, index: int) -> tuple[float, float]:
-    """Of the metric, from that of the drop; the value itself where there is none."""
-    step = recovery.steps[index]
-    low = step.value if step.high is None else recovery.float_value - step.high
-    high = step.value if step.low is None else recovery.float_value - step.low
-    return min(low, step.value), max(high, step.value)
+def _interval(step: RecoveryStep) -> tuple[float, float]:
+    """In percent of the float model's figure, from that of the drop; the value where there is
+    none."""
+    drops = [step.drop, *(end for end in (step.low, step.high) if end is not None)]
+    return 100 * step.kept_share(max(drops)), 100 * step.kept_share(min(drops))
 
 
 def _marks(x: Axis, labelled: Iterable[tuple[int, str]]) -> tuple[Mark, ...]:
