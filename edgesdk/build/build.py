@@ -187,6 +187,6 @@ def _unsure(recovery: Recovery | None) -> list[str]:
         return []
     last = recovery.steps[-1]
     return [
-        f"{recovery.metric} is {last.drop:.4f} below the float model's on the verifying pictures and "
-        f"the target allows {recovery.max_drop:.4f}: too few pictures to tell the two apart"
+        f"{recovery.metric} is {last.drop:.4f} below the float model's on the verifying pictures, "
+        f"and the target allows {recovery.max_drop:.4f}: too few pictures to tell the two apart"
     ]
