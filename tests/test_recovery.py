@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -15,79 +13,15 @@ import pytest
 from onnx import helper, numpy_helper
 
 from edgesdk._progress import silent
-from edgesdk.accuracy import Measured
 from edgesdk.backends import load_backend, opened
 from edgesdk.build.draft import Draft
 from edgesdk.build.ranking import PICTURES, Jury
 from edgesdk.build.recovery import LOOKS, MOST_FLOAT, Recovered, Search
-from edgesdk.bundle import OutputAccuracy, TaskMetric, open_bundle
+from edgesdk.bundle import open_bundle
 from edgesdk.model import Model
-from edgesdk.quantize.fit import LayerFit
-from edgesdk.quantize.layers import Layer
-from edgesdk.quantize.qdq import Corrected
 from tests.command import edgesdk
-from tests.onnx_graphs import make_model, small_detector
-
-NONE = np.zeros(1, np.float32)
-CORRECTED = Corrected(np.zeros(1, np.int8), NONE, NONE, NONE)
-
-
-class HandMade(Draft):
-    """Its graphs are an Identity; what is in float stands in the graph's description."""
-
-    def graph(self, keep_float: Collection[str] = ()) -> Model:
-        proto = onnx.ModelProto()
-        proto.CopyFrom(self.model.proto)
-        proto.graph.doc_string = " ".join(sorted(keep_float))
-        return Model.of(proto)
-
-
-def draft_of(macs: Mapping[str, int]) -> Draft:
-    identity = helper.make_node("Identity", ["x"], ["y"], "identity")
-    return HandMade(
-        model=Model.of(make_model([identity], {}, {"x": [1, 1]}, ["y"])),
-        layers=tuple(Layer(n, "Conv", "x", "w", 0, 1, 1, m) for n, m in macs.items()),
-        branches=(),
-        left={},
-        amax={},
-        fits={name: LayerFit(CORRECTED, 20.0, ()) for name in macs},
-        carriers={},
-        origins={},
-    )
-
-
-@dataclass
-class Truth:
-    """Stands for a Reference: each layer in INT8 costs so much of a figure that is 1 in float."""
-
-    costs: Mapping[str, float]
-    pictures: int = 10
-    name: str = "mAP50-95"
-    extra: float = 0.0
-    """That these pictures show beside."""
-    asked: list[tuple[frozenset[str], Any, int]] = field(default_factory=list)
-    """Layers in float, pictures, draws."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(f"{i}.jpg" for i in range(self.pictures))
-
-    def measure(
-        self, graph: Model, only: Sequence[int] | None = None, *, draws: int, progress: Any = None
-    ) -> Measured:
-        keep = frozenset(graph.proto.graph.doc_string.split())
-        self.asked.append((keep, only, draws))
-        cost = sum(cost for node, cost in self.costs.items() if node not in keep)
-        cost += self.extra if cost else 0.0
-        # Noise by the same measure: 0 dB for a cost of 1.
-        sqnr = -10 * float(np.log10(cost)) if cost else None
-        metric = TaskMetric(self.name, 1.0, 1.0 - cost)
-        return Measured(self.pictures, {"y": OutputAccuracy(sqnr, 1.0)}, (metric,))
-
-    @property
-    def looks(self) -> list[frozenset[str]]:
-        """What it was asked with intervals, which only a verification needs."""
-        return [keep for keep, _, draws in self.asked if draws]
+from tests.onnx_graphs import small_detector
+from tests.searches import Truth, costs, draft_of, layers
 
 
 def searched(
@@ -99,15 +33,6 @@ def searched(
 ) -> Recovered:
     juries = [Jury(search, only[0]), Jury(verify or search, only[1])]  # type: ignore[arg-type]
     return Search(draft, *juries, max_drop, lambda graph: graph, silent).run()
-
-
-def layers(count: int, macs: int = 10) -> dict[str, int]:
-    return {f"conv{i}": macs for i in range(count)}
-
-
-def costs(count: int, bad: Mapping[int, float]) -> dict[str, float]:
-    """A hair for each layer but the bad ones."""
-    return {f"conv{i}": bad.get(i, 1e-6) for i in range(count)}
 
 
 @pytest.mark.parametrize("bad", [0, 1, 2, 3, 5, 8, 13])
@@ -340,3 +265,14 @@ def test_a_target_that_cannot_be_reached_ends_with_3_and_a_bundle(
     assert json.loads(missed.stdout)["recovery"]["reached"] is False
     assert "below the float model's" in missed.stderr
     assert open_bundle(tmp_path / "net.edge").manifest.recovery is not None
+
+
+def test_a_target_that_the_pictures_cannot_refute_costs_no_layer() -> None:
+    # Measured are 3 %; the interval of so few pictures reaches from -1 % to 7 %.
+    verify = Truth(costs(4, {2: 0.03}), reach=0.04)
+    found = searched(draft_of(layers(4)), Truth(costs(4, {})), verify)
+    assert (found.keep_float, found.evidence.reached) == ((), True)
+    assert found.evidence.steps[-1].drop > found.evidence.max_drop, "and this is not hidden"
+    sure = Truth(costs(4, {2: 0.03}), reach=0.01)
+    found = searched(draft_of(layers(4)), Truth(costs(4, {2: 1e-5})), sure)
+    assert "conv2" in found.keep_float, "3 % and at least 2 %: refuted"
