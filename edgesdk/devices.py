@@ -149,12 +149,15 @@ class JetPack:
     tensorrt: str | None = None
     container: str | None = None
     """An image with this JetPack's CUDA and TensorRT, where one is known."""
+    dla: bool | None = None
+    """Whether its TensorRT compiles for DLA, on modules that have one."""
 
 
 @dataclass(frozen=True)
 class _JetPackFile:
     max_opset_source: str
     families_source: str
+    dla_source: str
     jetpack: tuple[JetPack, ...]
 
 

@@ -172,7 +172,7 @@ def test_a_layer_that_int8_ruins_stays_in_float_and_is_listed(work: Path) -> Non
     (work / "net.onnx").write_bytes(small_detector(wild=True).SerializeToString())
     (work / "calibration").mkdir()
     (work / "calibration" / "mine.toml").write_text(
-        'title = "mine"\nobserver = "mse"\nmin_layer_sqnr_db = 25.0\nmax_float_share = 0.3\n'
+        'title = "mine"\nobserver = "mse"\nmin_output_sqnr_db = 60.0\nmax_float_share = 0.3\n'
     )
     program = "import os; os.environ['EDGESDK_PATH'] = '.'; from edgesdk.cli import main; main()"
     done = subprocess.run(

@@ -64,7 +64,7 @@ NODES = [
     node("Resize", "relu none sizes", "cubic", mode="cubic"),
 ]
 NAMES = [n.output[0] for n in NODES]
-MODEL = prepare(Model.of(make_model(NODES, CONSTANTS, {"x": [1, 4, 12, 12]}, [NAMES[-1]])), 17, {})
+MODEL = prepare(Model.of(make_model(NODES, CONSTANTS, {"x": [1, 4, 12, 12]}, NAMES)), 17, {})
 BOUNDS = value_bounds(MODEL)
 
 

@@ -45,7 +45,7 @@ def feeds(count: int, shape: tuple[int, ...] = (1, 3, 64, 64), name: str = "imag
 FEEDS = feeds(40)
 
 
-def table_of(found: Statistics, shifts: bool = False) -> CalibrationTable:
+def table_of(found: Statistics) -> CalibrationTable:
     counted = {name: tensor.whole() for name, tensor in found.tensors.items()}
     return make_table(counted, find_observer("mse"), found.pictures)
 
@@ -205,7 +205,7 @@ def test_negative_sides_count_as_far_as_they_matter(activation: str) -> None:
         ],
         "hardswish": [helper.make_node("HardSwish", ["y"], ["z"], name="h")],
         "leaky": [helper.make_node("LeakyRelu", ["y"], ["z"], name="l", alpha=0.5)],
-        "none": [helper.make_node("Identity", ["y"], ["z"], name="i")],
+        "none": [helper.make_node("Neg", ["y"], ["z"], name="i")],
     }[activation]
     rng = np.random.default_rng(2)
     w = rng.normal(size=(8, 3, 1, 1)).astype(np.float32)
@@ -241,6 +241,20 @@ def test_the_watching_model_gives_little_and_is_plain_onnx() -> None:
     assert sum(v.nbytes for v in given_out.values()) < 0.02 * sum(
         whole[name].nbytes for name in watch
     )
+
+
+def test_nothing_runs_that_no_output_needs_and_the_earliest_samples_come_first() -> None:
+    # Either would keep large tensors in memory: see watch.py and decision 14.
+    model = prepare(Model.of(small_detector(size=416)), 17, {})
+    watch = {layer.activation: layer.input_axis for layer in find_layers(model, OPERATORS)}
+    graph = watch_model(model, watch, 1000).model.proto.graph
+    read = {name for node in graph.node for name in node.input} | {o.name for o in graph.output}
+    assert all(read.intersection(node.output) for node in graph.node)
+    assert read >= {tensor.name for tensor in graph.initializer}
+    ends = [node.output[0] for node in graph.node if node.op_type == "Concat"]
+    earliest_first = [output.name for output in graph.output if output.name in ends]
+    assert ends == earliest_first[::-1]
+    assert len(ends) >= 2
 
 
 class Stops:

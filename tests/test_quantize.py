@@ -11,15 +11,13 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from edgesdk.backends import load_backend
-from edgesdk.calibration import load_recipe
 from edgesdk.lint import check_for_tensorrt
 from edgesdk.model import Model
 from edgesdk.model.edit import with_outputs
 from edgesdk.model.prepare import prepare
 from edgesdk.quantize.int8 import round_weight, weight_scales
-from edgesdk.quantize.layers import Layer, find_layers
+from edgesdk.quantize.layers import find_layers
 from edgesdk.quantize.qdq import write_qdq
-from edgesdk.quantize.select import keep_in_float
 from tests.onnx_graphs import make_model, small_detector
 
 OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -142,24 +140,6 @@ def test_a_channel_of_zeros_stays_zero_with_a_usable_scale() -> None:
     scales = weight_scales(weight, 0)
     assert (scales > 0).all()
     np.testing.assert_array_equal(round_weight(weight, scales, 0), [[0, 0], [64, -127]])
-
-
-def layer(node: str, macs: int) -> Layer:
-    return Layer(node, "Conv", "x", "w", 0, 1, 1, macs)
-
-
-def test_only_bad_layers_stay_in_float_and_only_within_the_budget() -> None:
-    recipe = load_recipe("balanced")  # below 10 dB, at most 5 % of the work
-    layers = [layer("fine", 900), layer("bad", 40), layer("worse", 5), layer("huge", 55)]
-    noise = {"fine": 30.0, "bad": 9.0, "worse": 3.0, "huge": 5.0}
-    kept = keep_in_float(layers, noise, recipe)
-    assert [item.node for item in kept] == ["worse", "bad"]
-
-
-def test_a_layer_that_never_varies_has_nothing_to_lose() -> None:
-    recipe = load_recipe("balanced")
-    noise = {"dead": float("-inf"), "exact": float("inf")}
-    assert keep_in_float([layer("dead", 1), layer("exact", 99)], noise, recipe) == ()
 
 
 def test_a_range_of_zero_still_gives_a_scale_that_tensorrt_takes() -> None:

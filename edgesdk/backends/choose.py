@@ -28,17 +28,20 @@ def opened(backend: Backend, model: Model) -> Iterator[Session]:
         session.close()
 
 
-def load_backend(name: str, threads: int = 0, exact: bool = False) -> Backend:
+def load_backend(
+    name: str, threads: int = 0, exact: bool = False, patient: bool = False
+) -> Backend:
     """The backend called `name`.
 
     `threads` (0: all cores) and `exact` (compute Q/DQ as written, without fusion) are for
-    onnxruntime; the reference is always exact, and TensorRT has no use for either. Raises
+    onnxruntime, and so is `patient` (threads sleep while they wait); the reference is always exact,
+    and TensorRT has no use for any of them. Raises
     UnknownName for any other name.
     """
     if name == "tensorrt":
         return TensorRTBackend()
     if name == "onnxruntime":
-        return OnnxRuntimeBackend(threads, exact)
+        return OnnxRuntimeBackend(threads, exact, patient)
     if name == "reference":
         return ReferenceBackend()
     raise UnknownName("backend", name, backend_names())

@@ -19,13 +19,16 @@ class OnnxRuntimeBackend:
 
     name = "onnxruntime"
 
-    def __init__(self, threads: int = 0, exact: bool = False) -> None:
+    def __init__(self, threads: int = 0, exact: bool = False, patient: bool = False) -> None:
         """`threads` 0: as many as there are cores.
 
         `exact` turns graph optimizations off, so that Q/DQ nodes are computed as written; it is
         what accuracy is measured with. Without it, they are fused into INT8 kernels.
+        `patient` threads sleep while they wait, which leaves the cores to others and costs some
+        latency: for work beside other work, not for figures.
         """
         self.threads = threads
+        self.patient = patient
         self.exact = exact
 
     def probe(self) -> Probe:
@@ -60,6 +63,8 @@ class OnnxRuntimeBackend:
         options = ort.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = self.threads
+        if self.patient:
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         level = ort.GraphOptimizationLevel
         options.graph_optimization_level = (
             level.ORT_DISABLE_ALL if self.exact else level.ORT_ENABLE_ALL

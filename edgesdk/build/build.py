@@ -21,6 +21,7 @@ from edgesdk.build.request import (
     complete_shapes,
     float_model,
     make_feeds,
+    no_dla,
 )
 from edgesdk.bundle import (
     Bundle,
@@ -28,13 +29,14 @@ from edgesdk.bundle import (
     Manifest,
     Origin,
     Precision,
+    Recovery,
     Target,
     check_place,
     write_bundle,
 )
 from edgesdk.calibration import load_recipe
 from edgesdk.errors import ModelError
-from edgesdk.lint import check_for_tensorrt
+from edgesdk.lint import check_for_dla, check_for_tensorrt
 from edgesdk.model import Model
 from edgesdk.model.prepare import prepare
 from edgesdk.model.quantized import quantized_operators
@@ -62,7 +64,7 @@ def build(request: BuildRequest, out: Path, progress: Progress = silent) -> Bund
         make_decoder(spec.decoder, "the spec", spec.preprocess)
     jury = JuryRoom(request, model, spec, progress)
     built, manifest = _write_precision(request, model, spec, jury, progress)
-    _check(built, request.jetpack.max_opset)
+    _check(built, request)
     if manifest.accuracy is None:
         manifest = replace(manifest, accuracy=jury.evidence(built))
     manifest = replace(manifest, warnings=_warnings(request, manifest, model))
@@ -86,7 +88,7 @@ def _write_precision(
         for layer in find_layers(model, recipe.operators)
     )
     if request.precision == "fp16":
-        islands = half_islands(model, jury.few()) if request.data or request.held_out else {}
+        islands = half_islands(model, jury.some_feeds()) if request.data or request.held_out else {}
         half = write_fp16(model, islands)
         return half, replace(manifest, layers=layers, other_nodes="fp16", islands=islands)
     return model, replace(manifest, layers=layers)
@@ -104,7 +106,7 @@ def _write_int8(
     seen_by_eye = None
     if isinstance(request.data, PictureSet) and manifest.spec:
         seen_by_eye = inspect(request.data, model, manifest.spec, progress)
-    made = make_int8(model, order, feeds, jury.both, progress)
+    made = make_int8(model, order, feeds, jury, progress)
     calibration = calibration_rows(made, order, request.recipe, feeds)
     if seen_by_eye and isinstance(request.data, PictureSet):
         calibration = with_thumbnails(calibration, request.data)
@@ -141,8 +143,10 @@ def _manifest(request: BuildRequest, model: Model, spec: ModelSpec | None) -> Ma
     )
 
 
-def _check(model: Model, max_opset: int) -> None:
-    findings = check_for_tensorrt(model, max_opset)
+def _check(model: Model, request: BuildRequest) -> None:
+    findings = check_for_tensorrt(model, request.jetpack.max_opset)
+    if request.precision == "int8" and load_recipe(request.recipe).rules == "dla":
+        findings += check_for_dla(model)
     if findings:
         first = findings[0]
         raise ModelError(
@@ -161,14 +165,28 @@ def _warnings(request: BuildRequest, manifest: Manifest, model: Model) -> tuple[
             f"{model.inputs[0]} takes several pictures in one run; apps feed one at a time"
         )
     calibration = manifest.calibration
+    if calibration and load_recipe(request.recipe).rules == "dla":
+        found += no_dla(request)
     if calibration and calibration.pictures < FEW:
         found.append(
             f"only {calibration.pictures} pictures to calibrate with: "
             f"ranges may be too small; {FEW} or more are better, some hundreds are good"
         )
+    found += _unsure(manifest.recovery)
     skipped = dict(calibration.skipped if calibration else {})
     skipped |= manifest.accuracy.skipped if manifest.accuracy else {}
     if skipped:
         noun = "picture" if len(skipped) == 1 else "pictures"
         found.append(f"{len(skipped)} {noun} could not be read: left out")
     return tuple(found)
+
+
+def _unsure(recovery: Recovery | None) -> list[str]:
+    """A target that the pictures neither show to hold nor to be missed."""
+    if recovery is None or not recovery.reached or recovery.steps[-1].drop <= recovery.max_drop:
+        return []
+    last = recovery.steps[-1]
+    return [
+        f"{recovery.metric} is {last.drop:.4f} below the float model's on the verifying pictures, "
+        f"and the target allows {recovery.max_drop:.4f}: too few pictures to tell the two apart"
+    ]

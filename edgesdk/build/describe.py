@@ -53,6 +53,7 @@ def calibration_rows(
         skipped=dict(seen.skipped),
         ranges=dict(_ranges(made)),
         balanced=dict(made.draft.carriers),
+        groups=made.draft.groups,
         fingerprint=seen.fingerprint,
         inputs={name: input_channels(found) for name, found in moments.items()},
     )

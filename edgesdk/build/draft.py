@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from edgesdk.bundle import ScaleGroup
 from edgesdk.calibration.histogram import Ints
 from edgesdk.model import Model
+from edgesdk.quantize.branch import Branch
 from edgesdk.quantize.fit import LayerFit
 from edgesdk.quantize.layers import Layer
-from edgesdk.quantize.placement import Branch
 from edgesdk.quantize.qdq import write_qdq
 
 
@@ -22,7 +23,7 @@ class Draft:
     layers: tuple[Layer, ...]
     """That can be INT8, reading the balanced tensors."""
     branches: tuple[Branch, ...]
-    """Skipping branches of residual additions, which get a pair as well."""
+    """Other inputs that get a pair: skipping branches of residual additions, all that DLA reads."""
     left: Mapping[str, str]
     """Operators that stay in float whatever is wanted -> why."""
     amax: Mapping[str, float]
@@ -36,6 +37,8 @@ class Draft:
     channels was multiplied by (None: not balanced)."""
     float_layers: tuple[Layer, ...] = ()
     """Layers that could be INT8 and stay in float whatever is wanted."""
+    groups: tuple[ScaleGroup, ...] = ()
+    """Tensors of the given model that INT8 moves between: with one scale, or why they have not."""
 
     def without(self, reasons: Mapping[str, str]) -> Draft:
         """The same with these layers in float for good."""

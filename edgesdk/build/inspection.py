@@ -50,7 +50,7 @@ def _compared(pictures: PictureSet, model: Model, spec: ModelSpec) -> Preprocess
         return None
     norm = first_norm(model)
     watched = with_outputs(model, [norm.tensor]) if norm else model
-    with opened(load_backend("onnxruntime"), watched) as session:
+    with opened(load_backend("onnxruntime", patient=True), watched) as session:
         return compare_preprocessing(
             session,
             model.inputs[0].name,

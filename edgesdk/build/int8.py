@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from math import prod
+from typing import Protocol
 
 from edgesdk._progress import Progress
 from edgesdk.accuracy import Measured
 from edgesdk.backends import load_backend, opened
 from edgesdk.build.draft import Draft
 from edgesdk.build.quantization import Quantizer
-from edgesdk.build.recovery import Jury, Search
+from edgesdk.build.ranking import Jury
+from edgesdk.build.recovery import Search
+from edgesdk.build.rescue import rescue
 from edgesdk.bundle import Recovery
 from edgesdk.calibration import Recipe, Statistics
 from edgesdk.checkup.depth import accumulated_db
@@ -22,7 +25,6 @@ from edgesdk.model.edit import value_shapes
 from edgesdk.quantize.fp16 import find_islands, peaks, positions, tensors_to_watch, write_fp16
 from edgesdk.quantize.layers import INT8_OPERATORS
 from edgesdk.quantize.placement import Wishes, place
-from edgesdk.quantize.select import keep_in_float
 from edgesdk.tensors import FeedSource
 
 HALF_SCALES = 19
@@ -66,26 +68,27 @@ class Int8Order:
     """Largest drop allowed, as a share of the float model's figure, 0..1; None: no target."""
 
 
-Juries = Callable[[], tuple[Jury, Jury]]
-"""Makes the pictures to search on and those to verify on, when they are needed."""
+class Juries(Protocol):
+    """Pictures to judge by, opened when they are needed."""
+
+    def few(self) -> Jury:
+        """Some of the calibration set."""
+        ...
+
+    def both(self) -> tuple[Jury, Jury]:
+        """To search on, and to verify on."""
+        ...
 
 
 def make_int8(
     model: Model, order: Int8Order, feeds: FeedSource, juries: Juries, progress: Progress
 ) -> Int8Graph:
     """From a prepared float32 model to the graph that is shipped."""
-    exact = load_backend("onnxruntime", exact=True)
+    exact = load_backend("onnxruntime", exact=True, patient=True)
     quantizer = Quantizer(model, order.recipe, exact, progress, order.wishes, order.half_rest)
     draft, seen = quantizer.draft(feeds)
     depth = noise_by_depth(draft, feeds)
-    ruined = keep_in_float(
-        draft.layers, {n: fit.sqnr_db for n, fit in draft.fits.items()}, order.recipe
-    )
-    reasons = {
-        layer.node: f"in INT8 its output keeps {draft.fits[layer.node].sqnr_db:.1f} dB of signal "
-        "to noise"
-        for layer in ruined
-    }
+    reasons = rescue(draft, juries.few(), order.recipe, progress)
     few = feeds.thinned(order.recipe.fit_pictures)
     islands = half_islands(draft.model, few) if order.half_rest else {}
 
@@ -95,7 +98,7 @@ def make_int8(
     draft = draft.without(reasons)
     if order.max_drop is None:
         return Int8Graph(finish(draft.graph()), draft, seen, (), islands, reasons, depth)
-    found = Search(draft, *juries(), order.max_drop, finish, progress).run()
+    found = Search(draft, *juries.both(), order.max_drop, finish, progress).run()
     reasons |= dict.fromkeys(found.keep_float, "given back to reach the accuracy target")
     return Int8Graph(
         graph=found.graph,
@@ -113,7 +116,7 @@ def make_int8(
 def half_islands(model: Model, few: FeedSource) -> dict[str, str]:
     """Nodes of a float32 model that FP16 would break -> why, by what some pictures show."""
     watching = peaks(model, list(tensors_to_watch(model)))
-    fast = load_backend("onnxruntime")
+    fast = load_backend("onnxruntime", patient=True)
     with opened(fast, watching.model) as session:
         largest = watching.observe(session, (feed for _, feed in islice(few, PEAK_FEEDS)))
     layers = {layer.node for layer in place(model, INT8_OPERATORS).layers}
@@ -131,7 +134,7 @@ def noise_by_depth(draft: Draft, feeds: FeedSource) -> dict[str, float]:
             break
         nodes.append(layer.node)
     few = (feed for _, feed in islice(feeds, DEPTH_FEEDS))
-    exact = load_backend("onnxruntime", exact=True)
+    exact = load_backend("onnxruntime", exact=True, patient=True)
     return accumulated_db(draft.model, draft.graph(), nodes, few, partial(opened, exact))
 
 

@@ -9,7 +9,7 @@ from edgesdk.accuracy import Measured, Reference, split
 from edgesdk.backends import load_backend
 from edgesdk.build.evidence import evidence, refuse_flat
 from edgesdk.build.feeds import FEW
-from edgesdk.build.recovery import Jury
+from edgesdk.build.ranking import PICTURES, Jury
 from edgesdk.build.request import BuildRequest, Data, make_feeds
 from edgesdk.bundle import Accuracy
 from edgesdk.calibration import load_recipe
@@ -24,6 +24,10 @@ MOST_WORKERS = 4
 """Pictures measured at a time: each has its own copy of both models."""
 SEARCHED = 160
 """Pictures of the calibration set that recovery searches on."""
+SELF_JUDGED = 256
+"""Where none were kept apart, so many of the calibration pictures measure what INT8 costs."""
+ONCE_BYTES, OFTEN_BYTES = 16 << 20, 128 << 20
+"""For pictures and answers of the float model that are kept, when they are needed once or often."""
 SEARCH_SHARE = 0.6
 """Where none were kept apart: on these is searched, on the others verified."""
 
@@ -39,7 +43,13 @@ class JuryRoom:
         self._recipe = load_recipe(request.recipe)
         self._reference: Reference | None = None
 
-    def few(self) -> FeedSource:
+    def few(self) -> Jury:
+        """Some pictures of the calibration set."""
+        data = self._request.data
+        assert data is not None
+        return Jury(self._opened(data, PICTURES))
+
+    def some_feeds(self) -> FeedSource:
         """Some feeds of whatever data there is."""
         data = self._request.data or self._request.held_out
         assert data is not None
@@ -81,7 +91,7 @@ class JuryRoom:
                 data = self._request.data
                 # For fp32, which only shows that the conversion changed nothing, a few.
                 fp32 = self._request.precision == "fp32"
-                limit = FEW if fp32 else self._recipe.max_pictures
+                limit = FEW if fp32 else min(self._recipe.max_pictures, SELF_JUDGED)
             assert data is not None
             self._reference = self._opened(data, limit)
         return self._reference
@@ -101,4 +111,5 @@ class JuryRoom:
             source,
             progress=self._progress,
             workers=min(os.cpu_count() or 1, MOST_WORKERS),
+            cache_bytes=ONCE_BYTES if self._request.max_drop is None else OFTEN_BYTES,
         )

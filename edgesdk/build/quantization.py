@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from onnx import numpy_helper
 
 from edgesdk._progress import Progress
 from edgesdk._resources import cache_folder
 from edgesdk.accuracy import OutputError
-from edgesdk.backends import Backend, Session, load_backend, opened
+from edgesdk.backends import Backend, load_backend, opened
 from edgesdk.build.draft import Draft
+from edgesdk.build.fitting import Fits, Fitter
 from edgesdk.calibration import (
     CacheFile,
     Recipe,
     Statistics,
     collect,
     fingerprint,
-    make_table,
 )
 from edgesdk.calibration.histogram import Ints
 from edgesdk.calibration.observers import Observer, find_observer
 from edgesdk.errors import ModelError
 from edgesdk.model import Model
-from edgesdk.model.edit import initializers, refuse_control_flow
-from edgesdk.quantize.balance import balance, balancing_candidates
-from edgesdk.quantize.fit import Read, Rules, TensorFit, fit_tensor
-from edgesdk.quantize.fold import folds
+from edgesdk.model.edit import refuse_control_flow
+from edgesdk.quantize.balance import balance
 from edgesdk.quantize.fp16 import representable_scale
 from edgesdk.quantize.int8 import LEVELS
-from edgesdk.quantize.layers import Layer
 from edgesdk.quantize.placement import Placement, Wishes, place
-from edgesdk.quantize.samples import sample
 from edgesdk.tensors import FeedSource, Floats
 
 EXACT_DB = 100.0
@@ -64,13 +57,13 @@ class Quantizer:
         that calibration cannot learn from.
         """
         refuse_control_flow(self.model)
-        placement = place(self.model, self.recipe.operators, self.wishes)
+        placement = place(self.model, self.recipe.operators, self.wishes, self.recipe.rules)
         if not placement.layers:
             raise _nothing_to_quantize(self.recipe, placement)
         seen = self._calibrate(placement, feeds)
         few = feeds.thinned(self.recipe.fit_pictures)
-        fits = dict(self._fit(placement, seen, few))
-        return self._drafted(placement, seen, fits, few), seen
+        fitter = Fitter(self.model, self.recipe, self._observer, self.progress, self._form)
+        return self._drafted(placement, seen, fitter.fit(placement, seen, few), few), seen
 
     def _calibrate(self, placement: Placement, feeds: FeedSource) -> Statistics:
         feeds = feeds.thinned(self.recipe.max_pictures)
@@ -94,50 +87,20 @@ class Quantizer:
         found = (spec for spec in self.model.inputs if spec.dtype == "float32")
         return {spec.name: 1 for spec in found if len(spec.shape) > 1}
 
-    def _fit(
-        self, placement: Placement, seen: Statistics, few: FeedSource
-    ) -> Iterator[tuple[str, TensorFit]]:
-        units: dict[str, list[Layer]] = defaultdict(list)
-        for layer in placement.layers:
-            units[layer.activation].append(layer)
-        weights = initializers(self.model)
-        rules = Rules(self.recipe, self._observer)
-        sampled = sample(
-            self.model, [tuple(u) for u in units.values()], few, few.count or 1, _opened_fast
-        )
-        for unit, samples in self.progress(sampled, "fit", len(units)):
-            tensor = unit[0].activation
-            histogram = seen.tensors[tensor].histogram
-            reads = [
-                Read(layer, numpy_helper.to_array(weights[layer.weight]), one, self._form)
-                for layer, one in zip(unit, samples, strict=True)
-            ]
-            candidates = (
-                balancing_candidates(histogram, unit, [read.weight for read in reads])
-                if self.recipe.min_balance_gain_db is not None
-                else ()
-            )
-            free = folds(self.model.proto.graph, tensor, {layer.node for layer in unit})
-            yield (
-                tensor,
-                fit_tensor(reads, seen.tensors[tensor], candidates, free, rules),
-            )
-
     def _drafted(
         self,
         placement: Placement,
         seen: Statistics,
-        fits: Mapping[str, TensorFit],
+        found: Fits,
         few: FeedSource,
     ) -> Draft:
+        fits = found.tensors
         shifts = {t: fit.shifts for t, fit in fits.items() if fit.shifts is not None}
         balanced = balance(self.model, placement.layers, shifts)
         if shifts:
             self._check_unchanged(balanced.model, few)
-        # A branch's range is the observer's; where a layer reads the tensor too, the fitted one.
-        skipping = {b.tensor: seen.tensors[b.tensor].whole() for b in placement.branches}
-        table = make_table(skipping, self._observer, seen.pictures)
-        amax = {tensor: found.amax for tensor, found in table.ranges.items()}
+        # Where a layer reads a branch's tensor too, the fitted range goes before.
+        amax = dict(found.branches)
         origins: dict[str, tuple[str, Ints | None]] = {t: (t, None) for t in amax}
         pairs = list(zip(balanced.layers, placement.layers, strict=True))
         origins |= {
@@ -156,6 +119,7 @@ class Quantizer:
             carriers=balanced.carriers,
             origins=origins,
             float_layers=placement.float_layers,
+            groups=found.groups,
         )
 
     @property
@@ -186,20 +150,19 @@ class Quantizer:
                 )
 
 
-def _opened_fast(model: Model) -> AbstractContextManager[Session]:
-    return opened(load_backend("onnxruntime"), model)
-
-
 def _nothing_to_quantize(recipe: Recipe, placement: Placement) -> ModelError:
+    hint = "build it with --precision fp16"
+    if recipe.rules == "dla":
+        hint = "a recipe for the GPU (balanced) may take it"
     if placement.left:
         node, why = next(iter(placement.left.items()))
         return ModelError(
             f"none of the model's {len(placement.left)} operators that could run in INT8 is left: "
             f"{node}: {why}",
-            "take back --keep-float, or build it with --precision fp16",
+            f"take back --keep-float where it names them; else {hint}",
         )
     operators = ", ".join(recipe.operators)
     return ModelError(
         f"the model has none of the operators that run in INT8: {operators}",
-        "build it with --precision fp16",
+        hint,
     )

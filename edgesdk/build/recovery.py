@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from edgesdk._progress import Progress
-from edgesdk.accuracy import Measured, Reference
+from edgesdk.accuracy import Measured
 from edgesdk.accuracy.bootstrap import DRAWS
 from edgesdk.build.draft import Draft
-from edgesdk.build.ranking import rank_layers
+from edgesdk.build.ranking import Jury, rank_layers
 from edgesdk.bundle import Recovery, RecoveryStep, TaskMetric
 from edgesdk.model import Model
 from edgesdk.quantize.fp16 import simulate_fp16
@@ -22,27 +22,13 @@ from edgesdk.quantize.layers import Layer
 MOST_FLOAT = 0.5
 """Of the multiply-accumulates; where more would have to be float, INT8 is not worth it."""
 LOOKS = 3
-"""How often the verifying pictures may turn a result down: each look wears them out a little."""
+"""How often the verifying pictures may be looked at: each look wears them out a little."""
+SPRING = 4
+"""After a look that turned a result down, twice its layers or so many may go back at most."""
+FINE = 0.01
+"""Of the multiply-accumulates; a bisection that could save no more is not worth its measurement."""
 
 Finish = Callable[[Model], Model]
-
-
-@dataclass(frozen=True)
-class Jury:
-    """Some pictures of a reference."""
-
-    reference: Reference
-    only: Sequence[int] | None = None
-    """Indices; None: all."""
-
-    @property
-    def count(self) -> int:
-        """How many pictures."""
-        return len(self.reference.names) if self.only is None else len(self.only)
-
-    def measure(self, graph: Model, draws: int, progress: Progress) -> Measured:
-        """What the graph costs on these pictures; without intervals where `draws` is 0."""
-        return self.reference.measure(graph, self.only, draws=draws, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -74,54 +60,83 @@ class Search:
     progress: Progress
     steps: list[RecoveryStep] = field(default_factory=list)
     _order: tuple[Layer, ...] = ()
+    _drops: dict[int, float] = field(default_factory=dict)
+    """Of the search pictures, by how many layers of the order are float."""
 
     def run(self) -> Recovered:
         """Search and verify."""
-        count = 0 if self._holds(0) else self._fewest(0)
+        goal, count = self.max_drop, 0
+        if self._drop(0) > goal:
+            self._rank()
+            count = self._fewest(goal, 0, len(self._order))
         for look in range(LOOKS):
             graph = self.finish(self.draft.graph(self._names(count)))
             measured = self.verify.measure(simulate_fp16(graph), DRAWS, self.progress)
             metric = judging(measured)
             held = self._note(f"{_title(self._names(count))}, verified", count, metric)
-            if held or count >= self._most() or look == LOOKS - 1:
+            if held or look == LOOKS - 1:
                 break
-            count = self._fewest(count)
+            self._rank()
+            if count == len(self._order):
+                break
+            # What these pictures show too much is taken off what the others may show.
+            goal = self._drop(count) - (metric.relative_drop - self.max_drop)
+            count = self._fewest(goal, count, min(max(2 * count, SPRING), len(self._order)))
         return Recovered(self._names(count), graph, measured, self._evidence(metric, held))
 
-    def _fewest(self, above: int) -> int:
-        """The least number of layers above `above` that holds on the search pictures."""
-        if not self._order:
-            self._order = rank_layers(self.draft, self.search.reference, self.progress)
-        low, high = above, above + 1
-        while high < self._most() and not self._holds(high):
-            low, high = high, min(2 * high, self._most())
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self._holds(middle) else (middle, high)
-        return min(high, self._most())
+    def _fewest(self, goal: float, above: int, most: int) -> int:
+        """The least number of layers above `above` that holds on the search pictures, or `most`.
 
-    def _most(self) -> int:
-        """How many layers of the order may be float at all."""
-        count = len(self._order)
-        while count > 1 and self.draft.int8_share(self._names(count)) < 1 - MOST_FLOAT:
-            count -= 1
-        return count
+        Up to as many more as hold FINE of the work.
+        """
+        low, high = above, above + 1
+        while high < most and self._drop(high) > goal:
+            low, high = high, min(2 * high, most)
+        while high - low > 1 and self._share(low) - self._share(high) > FINE:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._drop(middle) <= goal else (middle, high)
+        return min(high, most)
+
+    def _rank(self) -> None:
+        """Put the layers in order, leaving out those with which too much would be float."""
+        if self._order:
+            return
+        for layer in rank_layers(self.draft, self.search, self.progress):
+            names = [one.node for one in (*self._order, layer)]
+            if self.draft.int8_share(names) >= 1 - MOST_FLOAT:
+                self._order = (*self._order, layer)
+
+    def _share(self, count: int) -> float:
+        return self.draft.int8_share(self._names(count))
 
     def _names(self, count: int) -> tuple[str, ...]:
         return tuple(layer.node for layer in self._order[:count])
 
-    def _holds(self, count: int) -> bool:
-        names = self._names(count)
-        measured = self.search.measure(self.draft.graph(names), 0, self.progress)
-        return self._note(_title(names), count, judging(measured))
+    def _drop(self, count: int) -> float:
+        """What the search pictures show, as a share of the float model's figure."""
+        if count not in self._drops:
+            names = self._names(count)
+            metric = judging(self.search.measure(self.draft.graph(names), 0, self.progress))
+            self._note(_title(names), count, metric)
+            self._drops[count] = metric.relative_drop
+        return self._drops[count]
 
     def _note(self, action: str, count: int, metric: TaskMetric) -> bool:
-        """Write the attempt down; whether it stays within the target."""
-        held = metric.relative_drop <= self.max_drop
-        share = self.draft.int8_share(self._names(count))
+        """Write the attempt down; whether it stays within the target, for all that is known."""
+        held = not self._refuted(metric)
+        share = self._share(count)
         low, high = metric.drop_low, metric.drop_high
         self.steps.append(RecoveryStep(action, share, metric.bundle, metric.drop, low, high, held))
         return held
+
+    def _refuted(self, metric: TaskMetric) -> bool:
+        """Whether the pictures show that the drop is larger than the target allows.
+
+        Where there is an interval, its lower end decides: a few pictures cannot show that a target
+        of 1 % holds, and what they cannot tell from it is no reason to give more layers back.
+        """
+        drop = metric.drop if metric.drop_low is None else metric.drop_low
+        return drop > self.max_drop * metric.float_model
 
     def _evidence(self, verified: TaskMetric, held: bool) -> Recovery:
         return Recovery(
@@ -141,6 +156,6 @@ def judging(measured: Measured) -> TaskMetric:
 
 def _title(names: Sequence[str]) -> str:
     if not names:
-        return "all layers in INT8"
+        return "nothing given back"
     shown = ", ".join(names[-2:])
     return f"{len(names)} in float, the last {shown}" if len(names) > 2 else f"{shown} in float"

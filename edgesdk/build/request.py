@@ -68,6 +68,16 @@ class BuildRequest:
             )
 
 
+def no_dla(request: BuildRequest) -> list[str]:
+    """What to say of a graph that is written for DLA, where the target has none."""
+    remedy = "the graph runs on the GPU, where --recipe balanced is faster"
+    if request.device.dla_count == 0:
+        return [f"{request.device.title} has no DLA: {remedy}"]
+    if request.jetpack.dla is False:
+        return [f"TensorRT of JetPack {request.jetpack.name} has no DLA: {remedy}"]
+    return []
+
+
 def float_model(request: BuildRequest) -> Model:
     """The model that was given; where its pairs may be taken out, without them."""
     if request.requantize:

@@ -8,6 +8,7 @@ from edgesdk.bundle.evidence import (
     RangeEvidence,
     Recovery,
     RecoveryStep,
+    ScaleGroup,
     Variety,
 )
 from edgesdk.bundle.manifest import (
@@ -41,6 +42,7 @@ __all__ = [
     "RangeEvidence",
     "Recovery",
     "RecoveryStep",
+    "ScaleGroup",
     "Target",
     "TaskMetric",
     "Variety",

@@ -37,6 +37,21 @@ class RangeEvidence:
 
 
 @dataclass(frozen=True)
+class ScaleGroup:
+    """INT8 tensors between which values only move: through Concat, MaxPool, Reshape..."""
+
+    tensors: tuple[str, ...]
+    """As the given model names them."""
+    amax: float | None
+    """The range that they share; None: each has its own, and the producer of one that is read with
+    two scales writes it twice."""
+    loss_db: float
+    """What the common range costs, or would cost, the layer that loses most; below 0: a gain."""
+    reason: str = ""
+    """Why they have no common range; empty: they have."""
+
+
+@dataclass(frozen=True)
 class InputChannel:
     """One channel of a model's input, after preprocessing, over the calibration pictures."""
 

@@ -10,6 +10,7 @@ from edgesdk.bundle.evidence import (
     PreprocessCheck,
     RangeEvidence,
     Recovery,
+    ScaleGroup,
     Variety,
 )
 from edgesdk.spec import ModelSpec
@@ -88,6 +89,8 @@ class Calibration:
     """By tensor name."""
     balanced: dict[str, str] = field(default_factory=dict)
     """Tensor whose channels were brought to like magnitudes -> node that carries the factors."""
+    groups: tuple[ScaleGroup, ...] = ()
+    """Tensors that INT8 moves between, with one scale or with the reason why not."""
     inputs: dict[str, tuple[InputChannel, ...]] = field(default_factory=dict)
     """By input: its channels after preprocessing."""
     variety: Variety | None = None

@@ -34,7 +34,8 @@ RANGES = (0.55, 0.7, 0.85, 1.2, 1.5)
 """Ranges tried beside the observer's, as multiples of it."""
 LEAST_GAIN_DB = 0.1
 """What a correction must bring on pictures that it was not chosen on."""
-
+ROUNDING = 1e-12
+"""Of an output's energy: variance below this is float32's own rounding, not signal or noise."""
 
 ScaleForm = Callable[[Floats], Floats]
 
@@ -48,10 +49,20 @@ class Read:
     """One layer that reads the tensor, with what it gives in float."""
 
     def __init__(
-        self, layer: Layer, weight: Floats, samples: Samples, form: ScaleForm = as_it_is
+        self,
+        layer: Layer,
+        weight: Floats,
+        samples: Samples,
+        form: ScaleForm = as_it_is,
+        biased: bool = True,
     ) -> None:
-        """`form` makes of a scale one that the graph can hold."""
+        """`form` makes of a scale one that the graph can hold.
+
+        `biased`: a bias will carry what INT8 takes from the mean of an output, so that only its
+        variation counts; without one the mean counts as any other error.
+        """
         self.layer, self.weight, self.samples, self.form = layer, weight, samples, form
+        self.biased = biased
         turned = np.swapaxes(as_matrix(weight, layer), 1, 2)
         self.exact = {False: samples.fit @ turned, True: samples.judge @ turned}
         """Float outputs (groups, places, rows), by whether these places judge."""
@@ -73,7 +84,8 @@ class LayerFit:
     corrected: Corrected
     """Its weight rounded, and what to add to its bias (zeros where nothing is gained)."""
     sqnr_db: float
-    """Signal to noise of the layer's own output on the judging pictures; its mean taken out."""
+    """Signal to noise of the layer's own output on the judging pictures; means that a bias carries
+    taken out."""
     corrections: tuple[str, ...]
     """Of "rounding" and "bias": those that helped."""
 
@@ -123,6 +135,18 @@ def fit_tensor(
     return TensorFit(best.shifts, best.amax, gain, layers)
 
 
+def fit_with(reads: Sequence[Read], amax: float, recipe: Recipe) -> TensorFit:
+    """Fit the layers to a range that is decided already; no channel is balanced."""
+    trial = _Trial(None, amax)
+    layers = {read.layer.node: _fit_layer(read, trial, recipe) for read in reads}
+    return TensorFit(None, amax, 0.0, layers)
+
+
+def noise_with(read: Read, amax: float) -> float:
+    """Noise over signal of a layer's output on the choosing pictures, with this range."""
+    return _share(read, False, _int8_outputs(read, _Trial(None, amax), judge=False))
+
+
 @dataclass(frozen=True, eq=False)
 class _Trial:
     shifts: Ints | None
@@ -146,7 +170,7 @@ def _noise(reads: Sequence[Read], trial: _Trial, judge: bool = False) -> float:
     """Noise over signal of the outputs, weights rounded to nearest; mean over the layers."""
     shares = []
     for read in reads:
-        shares.append(_share(read.exact[judge], _int8_outputs(read, trial, judge)))
+        shares.append(_share(read, judge, _int8_outputs(read, trial, judge)))
     return float(np.mean(shares))
 
 
@@ -191,43 +215,58 @@ def _fit_layer(read: Read, trial: _Trial, recipe: Recipe) -> LayerFit:
     if recipe.round_weights and as_matrix(weight, read.layer).shape[2] <= WIDEST:
         rounded = _rounded(read, trial, weight, scales)
         found = _int8_outputs(read, trial, True, rounded)
-        if _share(read.exact[True], found) < _share(read.exact[True], judged):
+        if _share(read, True, found) < _share(read, True, judged):
             stored, judged, done = rounded, found, ["rounding"]
-    bias = _missing(read, read.exact[True], judged) * 0
-    if recipe.correct_bias:
-        fitted = _missing(read, read.exact[False], _int8_outputs(read, trial, False, stored))
-        missing = _missing(read, read.exact[True], judged)
+    missing = _missing(read, True, judged)
+    bias = np.zeros_like(missing)
+    if read.biased and recipe.correct_bias:
+        fitted = _missing(read, False, _int8_outputs(read, trial, False, stored))
         if np.square(missing - fitted).sum() < np.square(missing).sum():
             bias, done = fitted, [*done, "bias"]
     corrected = Corrected(stored, weight_scales(weight, read.layer.axis), scales, bias)
-    return LayerFit(corrected, _db(1.0, _share(read.exact[True], judged)), tuple(done))
+    return LayerFit(corrected, _db(1.0, _share(read, True, judged)), tuple(done))
 
 
 def _rounded(read: Read, trial: _Trial, weight: Floats, scales: Floats) -> NDArray[np.int8]:
     inputs = fake_quantize(_scaled(read, trial, read.samples.fit), trial.amax)
+    if read.biased:
+        inputs -= inputs.mean(axis=1, keepdims=True)
     rows = row_scales(scales, read.layer, weight.shape)
     found = round_to_output(as_matrix(weight, read.layer), rows, inputs)
     rounded: NDArray[np.int8] = from_matrix(found, read.layer, weight.shape)
     return rounded
 
 
-def _missing(read: Read, exact: Floats, found: Floats) -> Floats:
+def _missing(read: Read, judge: bool, found: Floats) -> Floats:
     """By how much the INT8 output is too small on average, for each output channel."""
-    rows = (exact - found).mean(axis=1)
+    rows = (read.exact[judge] - found).mean(axis=1)
     return output_channels(rows, read.layer, read.weight.shape).astype(np.float32)
 
 
-def _share(exact: Floats, found: Floats) -> float:
-    """Energy of the error over that of the output, means of both taken out."""
-    signal = float(np.var(exact, axis=1).sum(dtype=np.float64))
-    noise = float(np.var(exact - found, axis=1).sum(dtype=np.float64))
-    if noise == 0:
+def _share(read: Read, judge: bool, found: Floats) -> float:
+    """Energy of the error over the variance of the output; means that a bias carries taken out."""
+    exact = read.exact[judge]
+    wrong = exact - found
+    least = ROUNDING * _energy(exact)
+    noise = _variance(wrong) if read.biased else _energy(wrong)
+    signal = _variance(exact)
+    if noise <= least:
         return 0.0
-    return noise / signal if signal > 0 else np.inf
+    return noise / signal if signal > least else np.inf
+
+
+def _variance(outputs: Floats) -> float:
+    return float(np.var(outputs, axis=1).sum(dtype=np.float64))
+
+
+def _energy(outputs: Floats) -> float:
+    return float(np.square(outputs).mean(axis=1).sum(dtype=np.float64))
 
 
 def _db(before: float, after: float) -> float:
     """By how many dB `after` is less."""
     if before == after:
         return 0.0
-    return float("inf") if after == 0 else 10 * float(np.log10(before / after))
+    if after == 0 or before == np.inf:
+        return float("inf")
+    return 10 * float(np.log10(before / after)) if before and after < np.inf else float("-inf")

@@ -33,15 +33,20 @@ def fold_into_producer(graph: onnx.GraphProto, tensor: str, readers: Set[str], p
     return str(producer.name)
 
 
-def folds(graph: onnx.GraphProto, tensor: str, readers: Set[str]) -> bool:
-    """Whether `fold_into_producer` would find a place for the factors."""
-    return _scalable_producer(graph, tensor, readers) is not None
+def folds(
+    graph: onnx.GraphProto, tensor: str, readers: Set[str], kept: Set[str] = frozenset()
+) -> bool:
+    """Whether `fold_into_producer` would find a place for the factors.
+
+    `kept` are tensors that must not be scaled on the way, since others know their range.
+    """
+    return _scalable_producer(graph, tensor, readers, kept) is not None
 
 
 def _scalable_producer(
-    graph: onnx.GraphProto, tensor: str, readers: Set[str]
+    graph: onnx.GraphProto, tensor: str, readers: Set[str], kept: Set[str] = frozenset()
 ) -> onnx.NodeProto | None:
-    outputs = {value.name for value in graph.output}
+    outputs = {value.name for value in graph.output} | kept
     constants = {t.name for t in graph.initializer}
     while True:
         if tensor in outputs or {n.name for n in graph.node if tensor in n.input} != set(readers):

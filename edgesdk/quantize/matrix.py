@@ -10,7 +10,7 @@ convolution adds up several products for one value of its output; each product i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -74,8 +74,7 @@ def places(
 ) -> Floats:
     """What the layer reads at some of its places: (groups, places, columns).
 
-    `values` is the layer's input (batch 1 for convolutions) and `chosen` picks from the number
-    of places.
+    `values` is the layer's input, and `chosen` picks from the number of places in all its batch.
     """
     if layer.operator in ("Gemm", "MatMul"):
         rows = values.reshape(-1, values.shape[-1])
@@ -84,7 +83,7 @@ def places(
         flat = np.concatenate([v.reshape(v.shape[0], -1) for v in values], axis=1)
         picked = flat[:, chosen(flat.shape[1])]
         return np.swapaxes(picked.reshape(layer.groups, -1, picked.shape[1]), 1, 2)
-    return np.concatenate([_windows(v, node, layer, kernel, chosen) for v in values], axis=1)
+    return _windows(values, node, layer, kernel, chosen)
 
 
 class Places:
@@ -102,35 +101,29 @@ class Places:
 
 
 def _windows(
-    image: Floats, node: onnx.NodeProto, layer: Layer, kernel: Sequence[int], chosen: Places
+    values: Floats, node: onnx.NodeProto, layer: Layer, kernel: Sequence[int], chosen: Places
 ) -> Floats:
-    """Windows of one picture (channels, ...) below the kernel, at chosen places."""
-    settings = _settings(node, kernel, image.shape[1:])
-    reach = [(k - 1) * d + 1 for k, d in zip(kernel, settings["dilations"], strict=True)]
+    """What lies below the kernel at chosen places of (batch, channels, ...)."""
     rank = len(kernel)
-    begin, end = settings["pads"][:rank], settings["pads"][rank:]
-    outputs = [
-        (size + b + e - r) // s + 1
-        for size, b, e, r, s in zip(
-            image.shape[1:], begin, end, reach, settings["strides"], strict=True
-        )
-    ]
-    padded = np.pad(image, [(0, 0), *zip(begin, end, strict=True)])
-    axes = tuple(range(1, rank + 1))
+    strides, dilations, pads = _settings(node, kernel, values.shape[2:])
+    around = zip(pads[:rank], pads[rank:], strict=True)
+    padded = np.pad(values, [(0, 0), (0, 0), *around])
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    axes = tuple(range(2, 2 + rank))
     views = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=axes)
-    steps = [1, *settings["strides"], *settings["dilations"]]
-    index: tuple[Any, ...] = tuple(slice(None, None, step) for step in steps)
-    where: tuple[Any, ...] = np.unravel_index(chosen(prod(outputs)), outputs)
-    at: tuple[Any, ...] = (slice(None), *where)
-    picked = views[index][at]
-    grouped = picked.reshape(layer.groups, -1, picked.shape[1], prod(kernel))
-    found: Floats = np.swapaxes(grouped, 1, 2).reshape(layer.groups, picked.shape[1], -1)
+    views = views[tuple(slice(None, None, step) for step in (1, 1, *strides, *dilations))]
+    available = (views.shape[0], *views.shape[2 : 2 + rank])
+    picture, *where = np.unravel_index(chosen(prod(available)), available)
+    at: tuple[Any, ...] = (picture, slice(None), *where)
+    picked = views[at]  # (places, channels, *kernel)
+    found: Floats = np.swapaxes(picked.reshape(len(picked), layer.groups, -1), 0, 1)
     return found
 
 
 def _settings(
     node: onnx.NodeProto, kernel: Sequence[int], size: Sequence[int]
-) -> Mapping[str, list[int]]:
+) -> tuple[list[int], list[int], list[int]]:
+    """Strides, dilations and pads (all beginnings, then all ends)."""
     given: dict[str, Any] = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     rank = len(kernel)
     strides = list(given.get("strides", [1] * rank))
@@ -144,4 +137,6 @@ def _settings(
         ]
         small, large = [t // 2 for t in total], [t - t // 2 for t in total]
         pads = [*small, *large] if auto == b"SAME_UPPER" else [*large, *small]
-    return {"strides": strides, "dilations": dilations, "pads": pads}
+    elif auto == b"VALID":
+        pads = [0] * 2 * rank
+    return strides, dilations, pads

@@ -1,4 +1,4 @@
-"""Where INT8 begins and ends: which layers, which branches, and which tensors share a scale.
+"""Where INT8 begins and ends: which layers, and which inputs of other operators.
 
 The rules are those of NVIDIA's guide to explicit quantization: pairs on the inputs of layers with a
 constant weight, none on their outputs, so that a layer fuses with its activation; on a residual
@@ -17,30 +17,17 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from edgesdk.calibration.recipe import RulesName
 from edgesdk.errors import UsageError
 from edgesdk.model import Model
-from edgesdk.model.edit import initializers, value_shapes
+from edgesdk.model.edit import initializers
+from edgesdk.quantize.branch import Branch, residual_branches
+from edgesdk.quantize.dla import dla_inputs, unfit_layers
+from edgesdk.quantize.groups import SHAPE_ONLY
 from edgesdk.quantize.layers import Layer, find_layers
 
-SHAPE_ONLY = frozenset(
-    {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Slice", "Split"}
-)
-"""Operators that move values without changing them."""
-PASSING = SHAPE_ONLY | {"MaxPool", "Concat", "Relu", "Dropout"}
-"""Operators that a scale may pass through."""
 DECODER_VALUES = 1024
 """A constant of a decoder is small."""
-
-
-@dataclass(frozen=True)
-class Branch:
-    """An input of an operator, not a layer's, that gets a pair."""
-
-    node: str
-    index: int
-    tensor: str
-    layer: str
-    """The layer whose output it is added to."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +38,7 @@ class Placement:
     left: dict[str, str]
     """Operators that could be INT8 and stay in float -> why."""
     branches: tuple[Branch, ...]
-    """Skipping branches of residual additions."""
+    """Skipping branches of residual additions; for DLA the inputs of all that is no layer."""
     float_layers: tuple[Layer, ...] = ()
     """Those of `left` that have a constant weight."""
 
@@ -70,38 +57,63 @@ class Wishes:
     force_int8: tuple[str, ...] = ()
 
 
-def place(model: Model, operators: Sequence[str], wishes: Wishes | None = None) -> Placement:
-    """Decide for a prepared model. Raises UsageError for a wish that no layer's name matches."""
+def place(
+    model: Model,
+    operators: Sequence[str],
+    wishes: Wishes | None = None,
+    rules: RulesName = "gpu",
+) -> Placement:
+    """Decide for a prepared model. Raises UsageError for a wish that cannot be met."""
     wishes = wishes or Wishes()
     layers = find_layers(model, operators)
     left = _unfit(model, operators, layers)
+    _check_wishes(wishes, [layer.node for layer in layers], left)
     decoding = _decoding(model, layers)
     decoding = {n: why for n, why in decoding.items() if not _matches(n, wishes.force_int8)}
     wished = {r.node: "asked for" for r in layers if _matches(r.node, wishes.keep_float)}
-    _check_wishes(wishes, [layer.node for layer in layers])
     stays = decoding | wished
+    if rules == "dla":
+        unfit = unfit_layers(model, layers)
+        unfit = {n: why for n, why in unfit.items() if not _matches(n, wishes.force_int8)}
+        stays = unfit | stays
     chosen = tuple(layer for layer in layers if layer.node not in stays)
-    branches = _residual_branches(model, chosen)
     rest = tuple(layer for layer in layers if layer.node in stays)
-    return Placement(chosen, left | stays, branches, rest)
+    if rules == "gpu":
+        return Placement(chosen, left | stays, residual_branches(model, chosen), rest)
+    branches, without_pairs = dla_inputs(model, chosen)
+    return Placement(chosen, without_pairs | left | stays, branches, rest)
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(re.fullmatch(pattern, name) for pattern in patterns)
 
 
-def _check_wishes(wishes: Wishes, names: Sequence[str]) -> None:
+def _check_wishes(wishes: Wishes, names: Sequence[str], unfit: Mapping[str, str]) -> None:
     for pattern in (*wishes.keep_float, *wishes.force_int8):
         try:
-            found = any(re.fullmatch(pattern, name) for name in names)
+            re.compile(pattern)
         except re.error as error:
-            raise UsageError(f"{pattern!r} is not a regular expression: {error}") from error
-        if not found:
             raise UsageError(
-                f"no layer's name matches {pattern!r}",
-                f"the model's layers are {', '.join(names[:8])}"
-                + (f" and {len(names) - 8} more" if len(names) > 8 else ""),
+                f"{pattern!r} is not a regular expression: {error}",
+                "in a name as it stands, put a backslash before . ( [ + * ? and |",
+            ) from error
+        if not any(re.fullmatch(pattern, name) for name in names):
+            raise _no_match(pattern, names, unfit)
+    for name in names:
+        if _matches(name, wishes.keep_float) and _matches(name, wishes.force_int8):
+            raise UsageError(
+                f"{name!r} is wished both in float and in INT8",
+                "take one of the two patterns back, or make it narrower",
             )
+
+
+def _no_match(pattern: str, names: Sequence[str], unfit: Mapping[str, str]) -> UsageError:
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    hint = f"the model's layers are {', '.join(names[:8])}{more}"
+    other = next((name for name in unfit if re.fullmatch(pattern, name)), None)
+    if other is not None:
+        return UsageError(f"{other!r} cannot be INT8: {unfit[other]}", hint)
+    return UsageError(f"no layer's name matches {pattern!r}", hint)
 
 
 def _unfit(model: Model, operators: Sequence[str], layers: Sequence[Layer]) -> dict[str, str]:
@@ -162,48 +174,3 @@ def _origin(producers: Mapping[str, onnx.NodeProto], tensor: str) -> onnx.NodePr
 def _is_constant_of_a_decoder(weight: np.ndarray) -> bool:
     doubled = 2 * weight.astype(np.float64)
     return bool(weight.size <= DECODER_VALUES and (doubled == np.rint(doubled)).all())
-
-
-def _residual_branches(model: Model, layers: Sequence[Layer]) -> tuple[Branch, ...]:
-    """The branch that skips, for each addition to the direct output of a layer.
-
-    TensorRT fuses Conv and Add into one kernel when the other input comes in INT8. Where both
-    inputs are outputs of layers, the later one fuses.
-    """
-    graph = model.proto.graph
-    shapes = value_shapes(model)
-    order = {node.name: i for i, node in enumerate(graph.node)}
-    readers: dict[str, int] = {}
-    for name in [n for node in graph.node for n in node.input] + [v.name for v in graph.output]:
-        readers[name] = readers.get(name, 0) + 1
-    producers = {out: node for node in graph.node for out in node.output}
-    convolutions = {r.node for r in layers if r.operator in ("Conv", "ConvTranspose")}
-    found = []
-    for node in graph.node:
-        if node.op_type != "Add" or any(name not in producers for name in node.input):
-            continue
-        if len({shapes.get(name) for name in node.input}) > 1:
-            continue
-        fused = {
-            i: maker
-            for i, name in enumerate(node.input)
-            if readers[name] == 1
-            and (maker := _layer_behind(producers, readers, name, convolutions))
-        }
-        if fused:
-            index = max(fused, key=lambda i: order[fused[i]])
-            found.append(Branch(node.name, 1 - index, node.input[1 - index], fused[index]))
-    return tuple(found)
-
-
-def _layer_behind(
-    producers: Mapping[str, onnx.NodeProto],
-    readers: Mapping[str, int],
-    tensor: str,
-    layers: set[str],
-) -> str:
-    """The layer that makes the tensor, maybe with a BatchNormalization; empty: none."""
-    node = producers[tensor]
-    if node.op_type == "BatchNormalization" and readers.get(node.input[0]) == 1:
-        node = producers.get(node.input[0], node)
-    return str(node.name) if node.name in layers else ""

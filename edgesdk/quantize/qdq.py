@@ -18,9 +18,9 @@ from onnx import helper, numpy_helper
 from edgesdk.model import Model
 from edgesdk.model.edit import fresh, initializers, names_in
 from edgesdk.quantize.bias import add_to_bias
+from edgesdk.quantize.branch import Branch
 from edgesdk.quantize.int8 import LEVELS, round_weight, weight_scales
 from edgesdk.quantize.layers import Layer
-from edgesdk.quantize.placement import Branch
 from edgesdk.tensors import Floats
 
 
@@ -54,13 +54,15 @@ def write_qdq(
     proto.CopyFrom(model.proto)
     writer = _Writer(initializers(model), amax, corrected or {}, names_in(proto.graph))
     chosen = {layer.node: layer for layer in layers}
-    inputs = {branch.node: branch for branch in branches}
+    inputs: dict[str, list[int]] = {}
+    for branch in branches:
+        inputs.setdefault(branch.node, []).append(branch.index)
     nodes: list[onnx.NodeProto] = []
     for node in proto.graph.node:
         if node.name in chosen:
             nodes += writer.quantize_layer(node, chosen[node.name])
-        if node.name in inputs:
-            nodes += writer.quantize_input(node, inputs[node.name].index)
+        for index in inputs.get(node.name, ()):
+            nodes += writer.quantize_input(node, index)
         nodes.append(node)
     del proto.graph.node[:]
     proto.graph.node.extend(nodes)

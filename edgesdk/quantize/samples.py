@@ -72,17 +72,24 @@ def _sampled(
     shapes = {t.name: tuple(t.dims) for t in initializers(model).values()}
     found: dict[str, list[Floats]] = {layer.node: [] for layer in layers}
     part = only_outputs(model, [layer.activation for layer in layers])
-    with open_session(part) as session:
-        for index, (_, feed) in enumerate(feeds):
-            made = session.run({i.name: feed[i.name] for i in part.inputs}) if part.outputs else {}
-            values = {**feed, **made}
-            for layer in layers:
-                shape = shapes[layer.weight]
-                chosen = Places(-(-_places(layer, shape) // pictures), index)
-                kernel = shape[2:] if layer.operator.startswith("Conv") else ()
-                read = values[layer.activation]
-                found[layer.node].append(places(read, nodes[layer.node], layer, kernel, chosen))
+    for index, values in enumerate(_values_of(part, feeds, open_session)):
+        for layer in layers:
+            shape = shapes[layer.weight]
+            chosen = Places(-(-_places(layer, shape) // pictures), index)
+            kernel = shape[2:] if layer.operator.startswith("Conv") else ()
+            read = values[layer.activation]
+            found[layer.node].append(places(read, nodes[layer.node], layer, kernel, chosen))
     return found
+
+
+def _values_of(part: Model, feeds: Feeds, open_session: Open) -> Iterator[Mapping[str, Array]]:
+    """Inputs and outputs of each run."""
+    if not part.outputs:  # layers that read the model's inputs only: nothing has to run
+        yield from (feed for _, feed in feeds)
+        return
+    with open_session(part) as session:
+        for _, feed in feeds:
+            yield {**feed, **session.run({i.name: feed[i.name] for i in part.inputs})}
 
 
 def _split(parts: Sequence[Floats]) -> Samples:
