@@ -20,8 +20,8 @@ DAMPING = 0.01
 """Of the mean diagonal: keeps what few samples say of rare directions in bounds."""
 BLOCK = 64
 """Columns whose updates are gathered before the rest of the matrix sees them."""
-WIDEST = 4608
-"""Columns; a wider layer is rounded to nearest: the inverse would take minutes."""
+WIDEST = 2304
+"""Columns; a wider layer is rounded to nearest: the inverse would take long, and hundreds of MB."""
 
 
 def round_to_output(matrix: Floats, scales: Floats, inputs: Floats) -> NDArray[np.int8]:
