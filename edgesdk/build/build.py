@@ -11,7 +11,7 @@ from edgesdk._version import __version__
 from edgesdk.build.describe import calibration_rows, layer_rows
 from edgesdk.build.feeds import FEW
 from edgesdk.build.inspection import inspect, with_thumbnails
-from edgesdk.build.int8 import HALF_SCALES, Int8Order, half_islands, make_int8
+from edgesdk.build.int8 import HALF_SCALES, Int8Maker, Int8Order, half_islands
 from edgesdk.build.jury import JuryRoom
 from edgesdk.build.request import (
     GUESS,
@@ -106,7 +106,7 @@ def _write_int8(
     seen_by_eye = None
     if isinstance(request.data, PictureSet) and manifest.spec:
         seen_by_eye = inspect(request.data, model, manifest.spec, progress)
-    made = make_int8(model, order, feeds, jury, progress)
+    made = Int8Maker(model, order, feeds, jury, progress).make()
     calibration = calibration_rows(made, order, request.recipe, feeds)
     if seen_by_eye and isinstance(request.data, PictureSet):
         calibration = with_thumbnails(calibration, request.data)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from math import prod
@@ -32,6 +32,8 @@ HALF_SCALES = 19
 DEPTH_FEEDS = 2
 DEPTH_VALUES = 1 << 25
 """Layers are looked at from the input on until their outputs hold so many values (128 MB)."""
+BALANCE_GAIN_DB = 2.0
+"""What a Mul must bring where a recipe did not ask for any."""
 PEAK_FEEDS = 24
 """Of so many the largest magnitudes decide what fits FP16; its rules leave room for others."""
 
@@ -80,36 +82,80 @@ class Juries(Protocol):
         ...
 
 
-def make_int8(
-    model: Model, order: Int8Order, feeds: FeedSource, juries: Juries, progress: Progress
-) -> Int8Graph:
+@dataclass(frozen=True)
+class Int8Maker:
     """From a prepared float32 model to the graph that is shipped."""
-    exact = load_backend("onnxruntime", exact=True, patient=True)
-    quantizer = Quantizer(model, order.recipe, exact, progress, order.wishes, order.half_rest)
-    draft, seen = quantizer.draft(feeds)
-    depth = noise_by_depth(draft, feeds)
-    reasons = rescue(draft, juries.few(), order.recipe, progress)
-    few = feeds.thinned(order.recipe.fit_pictures)
-    islands = half_islands(draft.model, few) if order.half_rest else {}
 
-    def finish(graph: Model) -> Model:
-        return write_fp16(graph, _present(islands, graph)) if order.half_rest else graph
+    model: Model
+    order: Int8Order
+    feeds: FeedSource
+    juries: Juries
+    progress: Progress
 
-    draft = draft.without(reasons)
-    if order.max_drop is None:
-        return Int8Graph(finish(draft.graph()), draft, seen, (), islands, reasons, depth)
-    found = Search(draft, *juries.both(), order.max_drop, finish, progress).run()
-    reasons |= dict.fromkeys(found.keep_float, "given back to reach the accuracy target")
-    return Int8Graph(
-        graph=found.graph,
-        draft=draft,
-        seen=seen,
-        keep_float=found.keep_float,
-        islands=islands,
-        reasons=reasons,
-        depth_db=depth,
-        measured=found.measured,
-        recovery=found.evidence,
+    def make(self) -> Int8Graph:
+        """With a target: the recipe first, then all corrections, then layers back in float."""
+        made = self._drafted(self.order.recipe)
+        if self.order.max_drop is None:
+            return replace(made, graph=self._finished(made)(made.draft.graph()))
+        juries = self.juries.both()
+        search = self._search(made, juries, self.order.max_drop)
+        corrected = all_corrections(self.order.recipe)
+        if corrected != self.order.recipe and not search.holds():
+            made = self._drafted(corrected)
+            tried = search.steps
+            search = self._search(made, juries, self.order.max_drop)
+            search.steps += tried
+            search.plain = "all corrections"
+        found = search.run()
+        why = dict.fromkeys(found.keep_float, "given back to reach the accuracy target")
+        return replace(
+            made,
+            graph=found.graph,
+            keep_float=found.keep_float,
+            reasons=made.reasons | why,
+            measured=found.measured,
+            recovery=found.evidence,
+        )
+
+    def _search(self, made: Int8Graph, juries: tuple[Jury, Jury], max_drop: float) -> Search:
+        return Search(made.draft, *juries, max_drop, self._finished(made), self.progress)
+
+    def _drafted(self, recipe: Recipe) -> Int8Graph:
+        """All that comes before a search; the graph is still the float model."""
+        exact = load_backend("onnxruntime", exact=True, patient=True)
+        half = self.order.half_rest
+        quantizer = Quantizer(self.model, recipe, exact, self.progress, self.order.wishes, half)
+        draft, seen = quantizer.draft(self.feeds)
+        reasons = rescue(draft, self.juries.few(), recipe, self.progress)
+        few = self.feeds.thinned(recipe.fit_pictures)
+        return Int8Graph(
+            graph=self.model,
+            draft=draft.without(reasons),
+            seen=seen,
+            keep_float=(),
+            islands=half_islands(draft.model, few) if half else {},
+            reasons=reasons,
+            depth_db=noise_by_depth(draft, self.feeds),
+        )
+
+    def _finished(self, made: Int8Graph) -> Callable[[Model], Model]:
+        def finish(graph: Model) -> Model:
+            if not self.order.half_rest:
+                return graph
+            return write_fp16(graph, _present(made.islands, graph))
+
+        return finish
+
+
+def all_corrections(recipe: Recipe) -> Recipe:
+    """The recipe with every correction that leaves the layers in INT8."""
+    gain = BALANCE_GAIN_DB if recipe.min_balance_gain_db is None else recipe.min_balance_gain_db
+    return replace(
+        recipe,
+        min_balance_gain_db=gain,
+        search_ranges=True,
+        round_weights=True,
+        correct_bias=True,
     )
 
 

@@ -59,6 +59,8 @@ class Search:
     """Makes the graph that is shipped from one with Q/DQ and float32."""
     progress: Progress
     steps: list[RecoveryStep] = field(default_factory=list)
+    plain: str = "nothing given back"
+    """What the graph without a layer given back is called."""
     _order: tuple[Layer, ...] = ()
     _drops: dict[int, float] = field(default_factory=dict)
     """Of the search pictures, by how many layers of the order are float."""
@@ -73,7 +75,7 @@ class Search:
             graph = self.finish(self.draft.graph(self._names(count)))
             measured = self.verify.measure(simulate_fp16(graph), DRAWS, self.progress)
             metric = judging(measured)
-            held = self._note(f"{_title(self._names(count))}, verified", count, metric)
+            held = self._note(f"{self._title(self._names(count))}, verified", count, metric)
             if held or look == LOOKS - 1:
                 break
             self._rank()
@@ -83,6 +85,10 @@ class Search:
             goal = self._drop(count) - (metric.relative_drop - self.max_drop)
             count = self._fewest(goal, count, min(max(2 * count, SPRING), len(self._order)))
         return Recovered(self._names(count), graph, measured, self._evidence(metric, held))
+
+    def holds(self) -> bool:
+        """Whether the search pictures allow the graph without a layer given back."""
+        return self._drop(0) <= self.max_drop
 
     def _fewest(self, goal: float, above: int, most: int) -> int:
         """The least number of layers above `above` that holds on the search pictures, or `most`.
@@ -117,9 +123,14 @@ class Search:
         if count not in self._drops:
             names = self._names(count)
             metric = judging(self.search.measure(self.draft.graph(names), 0, self.progress))
-            self._note(_title(names), count, metric)
+            self._note(self._title(names), count, metric)
             self._drops[count] = metric.relative_drop
         return self._drops[count]
+
+    def _title(self, names: Sequence[str]) -> str:
+        if len(names) > 2:
+            return f"{len(names)} in float, the last {names[-2]}, {names[-1]}"
+        return f"{', '.join(names)} in float" if names else self.plain
 
     def _note(self, action: str, count: int, metric: TaskMetric) -> bool:
         """Write the attempt down; whether it stays within the target, for all that is known."""
@@ -152,10 +163,3 @@ class Search:
 def judging(measured: Measured) -> TaskMetric:
     """The figure that the target is about: of the labels, where there are any."""
     return measured.metrics[0]
-
-
-def _title(names: Sequence[str]) -> str:
-    if not names:
-        return "nothing given back"
-    shown = ", ".join(names[-2:])
-    return f"{len(names)} in float, the last {shown}" if len(names) > 2 else f"{shown} in float"
