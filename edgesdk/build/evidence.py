@@ -7,6 +7,8 @@ from edgesdk.accuracy.crosscheck import CrossCheck
 from edgesdk.bundle import Accuracy, OutputAccuracy
 from edgesdk.errors import ModelError
 
+HOPELESS = 0.02
+"""A float model that is right so seldom is fed or read wrongly."""
 FADED = 0.25
 """An output that keeps less than this share of its variation is worth a warning."""
 
@@ -55,6 +57,12 @@ def _warnings(measured: Measured, check: CrossCheck) -> list[str]:
         and output.float_std is not None
         and output.built_std < FADED * output.float_std
     ]
+    first = measured.metrics[0] if measured.metrics else None
+    if first and first.name != "agreement" and first.float_model < HOPELESS:
+        found.append(
+            f"the float model's own {first.name} on the labelled pictures is "
+            f"{first.float_model:.3f}: check preprocessing, decoder and labels before anything else"
+        )
     for name in check.doubtful:
         one = check.by_group[name]
         found.append(

@@ -61,6 +61,12 @@ class BuildRequest:
                 "INT8 needs pictures to calibrate with, and none were named",
                 "add --data FOLDER (a tar, npz or video does too), or build with --precision fp16",
             )
+        if self.max_drop is not None and self.precision != "int8":
+            raise UsageError(
+                f"an accuracy target is for INT8, and {self.precision} was asked for: there is "
+                "nothing to give back",
+                "leave --max-drop out; the evidence states the drop all the same",
+            )
         if self.max_drop is not None and not 0 <= self.max_drop < 1:
             raise UsageError(
                 f"the largest drop should be a share from 0 to below 1, found {self.max_drop:g}",

@@ -45,9 +45,13 @@ class Checkup:
 
 def examine(manifest: Manifest, more: Iterable[Finding] = ()) -> Checkup:
     """Read the evidence. `more` are findings from elsewhere, such as those of `stale_findings`."""
-    found = [*more, *output_findings(manifest), *layer_findings(manifest)]
+    # What goes in first: where that is wrong, all that follows is a symptom of it.
+    found = [*more]
     if manifest.calibration:
-        found += [*input_findings(manifest.calibration), *range_findings(manifest.calibration)]
+        found += input_findings(manifest.calibration)
+    found += [*output_findings(manifest), *layer_findings(manifest)]
+    if manifest.calibration:
+        found += range_findings(manifest.calibration)
     findings = sorted(found, key=lambda finding: _ORDER.index(finding.severity))
     return Checkup(tuple(findings), tuple(_unknown(manifest)))
 

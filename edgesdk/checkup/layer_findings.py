@@ -53,9 +53,9 @@ def _noisy(layers: tuple[LayerPrecision, ...]) -> Iterator[Finding]:
             "layers-noisy",
             "warning",
             f"{counted(len(noisy), 'layer')} in INT8 keep less than {NOISY_DB:.0f} dB of signal "
-            f"to noise by themselves: {worst[0]} {noisy[worst[0]]:.1f} dB",
+            f"to noise by themselves, the noisiest {worst[0]} with {noisy[worst[0]]:.1f} dB",
             "Noise from one layer goes through all that follow.",
-            "build with the recipe accurate, or leave these layers in float",
+            f"build with --recipe accurate, or with --keep-float '{worst[0]}' and so on",
             tuple(worst),
         )
 

@@ -68,7 +68,7 @@ def _bundle(question: BundleQuestion, as_json: bool) -> None:
     else:
         _show_checkup(checkup)
     if not checkup.healthy:
-        problems = [f.id for f in checkup.findings if f.severity == "problem"]
+        problems = dict.fromkeys(f.id for f in checkup.findings if f.severity == "problem")
         raise EdgeError(f"{bundle.path}: {checkup.verdict}", f"see {', '.join(problems)}")
 
 
