@@ -392,3 +392,9 @@ def test_labels_of_another_set_of_classes_are_refused(work: Path) -> None:
     done = edgesdk(*BUILD, "--eval", "val", cwd=work)
     assert done.returncode == 1
     assert "labelled with class 79; the spec names 2 classes" in done.stderr
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_a_target_without_int8_is_refused(work: Path, precision: str) -> None:
+    more = ("--precision", precision, "--max-drop", "1%")
+    assert "an accuracy target is for INT8" in refused(work, *BUILD, *more, exit_code=2)
