@@ -111,8 +111,8 @@ def positions_wanted(channels: int, pictures: int | None) -> int:
 def lattice_stride(height: int, width: int, wanted: int) -> int:
     """Odd stride whose lattice has the number of points nearest to `wanted`; 1: all positions.
 
-    Odd, since upsampling leaves patterns of period 2, 4, 8 in a tensor: an even stride would see
-    the same phase of them everywhere.
+    Odd, since upsampling leaves patterns of period 2, 4, 8 in a tensor: an even stride sees
+    the same phase of them everywhere, it seems: ranges came out too large.
     """
 
     def miss(stride: int) -> float:
