@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from edgesdk._optional import require
 from edgesdk.errors import DataError
 from edgesdk.pictures import Picture, PictureSet
 from edgesdk.preprocess import Preprocess
-from edgesdk.tensors import Array, FeedSource, TensorSpec
+from edgesdk.tensors import Array, TensorSpec
 
 FEW = 32
 """Fewer pictures than this seldom show a tensor's whole range."""
@@ -97,22 +97,6 @@ class PictureFeeds:
             return name, {self.inputs[0].name: group[0][1]}
         filled = [group[i % len(group)][1] for i in range(self.batch)]
         return name, {self.inputs[0].name: np.concatenate(filled)}
-
-
-@dataclass
-class Remembering:
-    """Passes feeds on and keeps the first few, for steps that need some of them again."""
-
-    feeds: FeedSource
-    keep: int
-    kept: list[Mapping[str, Array]] = field(default_factory=list)
-
-    def __iter__(self) -> Iterator[tuple[str, dict[str, Array]]]:
-        """The same feeds."""
-        for name, feed in self.feeds:
-            if len(self.kept) < self.keep:
-                self.kept.append(feed)
-            yield name, feed
 
 
 def digest_of(feeds: Iterable[tuple[str, Mapping[str, Array]]]) -> str:
