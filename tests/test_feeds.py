@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgesdk.build.arrays import ArrayFeeds, open_arrays
-from edgesdk.build.feeds import FeedSource, PictureFeeds
+from edgesdk.build.feeds import PictureFeeds
 from edgesdk.errors import DataError
 from edgesdk.pictures import Picture, PictureSet, open_pictures
 from edgesdk.pictures.set import given as loaded
 from edgesdk.preprocess import Preprocess
-from edgesdk.tensors import TensorSpec
+from edgesdk.tensors import FeedSource, TensorSpec
 
 PLAIN = Preprocess(8, 8, "stretch", "bgr")
 
