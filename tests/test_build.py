@@ -398,3 +398,8 @@ def test_labels_of_another_set_of_classes_are_refused(work: Path) -> None:
 def test_a_target_without_int8_is_refused(work: Path, precision: str) -> None:
     more = ("--precision", precision, "--max-drop", "1%")
     assert "an accuracy target is for INT8" in refused(work, *BUILD, *more, exit_code=2)
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_the_work(work: Path) -> None:
+    said = refused(work, *BUILD, "--html", work / "net.edge" / "page.html", exit_code=2)
+    assert "inside the bundle" in said

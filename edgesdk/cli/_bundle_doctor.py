@@ -36,7 +36,7 @@ class BundleQuestion:
 def examined(question: BundleQuestion) -> tuple[Bundle, Checkup]:
     """Open the bundle and examine it. Raises EdgeError for what cannot be read."""
     if question.html is not None:
-        _check_page(question.html, question.bundle)
+        check_page(question.html, question.bundle)
     bundle = open_bundle(question.bundle)
     return bundle, examine(bundle.manifest, _stale(bundle.manifest, question))
 
@@ -84,7 +84,8 @@ def _digest(path: Path) -> str:
         ) from error
 
 
-def _check_page(page: Path, bundle: Path) -> None:
+def check_page(page: Path, bundle: Path) -> None:
+    """Raise EdgeError when no page can be written there: before the work, not after."""
     if page.resolve().is_relative_to(bundle.resolve()):
         raise UsageError(
             f"{page} is inside the bundle, which would be damaged", "name another place"

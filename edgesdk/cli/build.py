@@ -7,17 +7,16 @@ from typing import Literal, cast
 
 import click
 
-from edgesdk._files import write_atomic
 from edgesdk._progress import silent
 from edgesdk.build import build
 from edgesdk.build.job import BuildOrder, resolve
 from edgesdk.bundle import Precision, Recovery
 from edgesdk.checkup.examine import examine
+from edgesdk.cli._bundle_doctor import check_page, write_page
 from edgesdk.cli._bundle_view import bundle_json, show_bundle
 from edgesdk.cli._progress import shown
 from edgesdk.errors import TargetMissed, UsageError
 from edgesdk.quantize.placement import Wishes
-from edgesdk.report.quantization import quantization_html
 
 
 @click.command()
@@ -85,10 +84,12 @@ def command(
         rest=rest,
     )
     request, path = resolve(order)
+    if html:
+        check_page(html, path)
     bundle = build(request, path, silent if quiet else shown)
     checkup = examine(bundle.manifest)
     if html:
-        write_atomic(html, quantization_html(bundle, checkup))
+        write_page(html, bundle, checkup)
     if as_json:
         click.echo(bundle_json(bundle))
     else:
