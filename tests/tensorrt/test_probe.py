@@ -29,7 +29,7 @@ class FakeCuda:
 
     init: int = 0
     version: int = 12060
-    gpus: tuple[Gpu, ...] = (Gpu("Orin", "8.7", True, 61 * GIB),)
+    gpus: tuple[Gpu, ...] = (Gpu("Orin", "8.7", True, 61 * GIB, 16),)
     failing: dict[str, int] = field(default_factory=dict)
     """Call -> the error that it gives."""
 
@@ -62,7 +62,8 @@ class FakeCuda:
         gpu = self.gpus[device - 40]
         major, minor = gpu.compute_capability.split(".")
         # As cuda.h numbers them.
-        out._obj.value = {75: int(major), 76: int(minor), 18: int(gpu.integrated)}[attribute]
+        answers = {75: int(major), 76: int(minor), 18: int(gpu.integrated), 16: gpu.sm_count}
+        out._obj.value = answers[attribute]
         return self.failing.get("cuDeviceGetAttribute", 0)
 
 
@@ -70,7 +71,7 @@ def asked(cuda: FakeCuda) -> Driver:
     return probe_driver(lambda name: cuda)  # type: ignore[arg-type,return-value]
 
 
-DESK_GPU = Gpu("NVIDIA GeForce RTX 3090", "8.6", False, 24 * GIB)
+DESK_GPU = Gpu("NVIDIA GeForce RTX 3090", "8.6", False, 24 * GIB, 82)
 
 
 def test_a_driver_describes_each_of_its_gpus() -> None:
@@ -143,7 +144,7 @@ def jetpack(name: str) -> JetPack:
 
 BOARD = Place(on_board=True, jetpack=jetpack("6.2"), python="3.10.12")
 DESK = Place(python="3.12.3")
-WELL = Driver("12.6", (Gpu("Orin", "8.7", True, 61 * GIB),))
+WELL = Driver("12.6", (Gpu("Orin", "8.7", True, 61 * GIB, 16),))
 
 
 def tensorrt(version: str) -> ModuleType:
