@@ -17,18 +17,21 @@ from numpy.typing import NDArray
 from edgesdk._version import __version__
 from edgesdk.backends import Backend, Session, load_backend
 from edgesdk.backends.choose import opened
+from edgesdk.backends.timing import Timed
 from edgesdk.bundle import Bundle, open_bundle
 from edgesdk.errors import DataError
 from edgesdk.geometry import Placement
 from edgesdk.pictures import open_pictures
 from edgesdk.report import (
     ActivityMeter,
+    EngineReport,
     Finding,
     LatencyReport,
     MeasureSettings,
     Provenance,
     Software,
     Subject,
+    make_engine_report,
     make_report,
     measure,
     read_machine,
@@ -42,6 +45,9 @@ MAX_PICTURES = 32
 """Decoded beforehand and kept, so that neither disk nor video decoder is in the latency."""
 NOISE_COUNT, NOISE_WIDTH, NOISE_HEIGHT = 4, 1280, 720
 NOISE_SEED = 0
+TIMED_RUNS = 400
+"""As many as p99 needs, and some more."""
+PROFILED_RUNS = 50
 
 Image: TypeAlias = NDArray[np.uint8]
 
@@ -90,6 +96,8 @@ def bench(
         meter = ActivityMeter(root)
         samples = measure(stages, material.inputs, request.settings, progress=progress)
         activity, machine = meter.read(), read_machine(root)
+        # After the measurement: a profiler slows down what it watches.
+        engine = engine_of(session, feeds_of(spec, session, material.inputs))
     provenance = Provenance(
         date_utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         command=request.command,
@@ -99,7 +107,26 @@ def bench(
         machine=machine,
         activity=activity,
     )
-    return make_report(samples, request.settings, provenance, material.notes)
+    return make_report(samples, request.settings, provenance, material.notes, engine)
+
+
+def feeds_of(
+    spec: ModelSpec | None, session: Session, inputs: Sequence[Any]
+) -> list[dict[str, Array]]:
+    """What the session runs on for each of the material's inputs."""
+    if spec is None:
+        return list(inputs)
+    name = session.inputs[0].name
+    return [{name: spec.preprocess(image)[0]} for image in inputs]
+
+
+def engine_of(session: Session, feeds: Sequence[dict[str, Array]]) -> EngineReport | None:
+    """Phases and layers of a session that can time them; None for any other."""
+    if not isinstance(session, Timed):
+        return None
+    runs = [session.timed(feeds[i % len(feeds)])[1] for i in range(TIMED_RUNS)]
+    layers = session.profiled(feeds[0], PROFILED_RUNS)
+    return make_engine_report(runs, layers, (), PROFILED_RUNS)
 
 
 def stages_of(spec: ModelSpec | None, session: Session, where: str) -> Stages:
