@@ -1,0 +1,104 @@
+"""From a bundle's graph to an engine, with any TensorRT from 8.5 to 11.
+
+Nothing is decided here that the graph or the settings say already: precision comes from the
+graph, shape ranges and the rest from the settings.
+"""
+
+from __future__ import annotations
+
+import time
+
+from edgesdk.backends.tensorrt.api.always import TensorRT
+from edgesdk.backends.tensorrt.assembly import Assembly
+from edgesdk.backends.tensorrt.built import (
+    BuildOrder,
+    BuiltEngine,
+    DlaReport,
+    EngineLayer,
+    FallbackLayer,
+)
+from edgesdk.backends.tensorrt.checks import check_graph, check_settings
+from edgesdk.backends.tensorrt.features import features_of
+from edgesdk.backends.tensorrt.graph_facts import read_facts
+from edgesdk.backends.tensorrt.inspector import inspect_bytes, not_honoured, say_not_honoured
+from edgesdk.backends.tensorrt.log_progress import LogProgress
+from edgesdk.backends.tensorrt.logging import Messages, ignore
+from edgesdk.backends.tensorrt.precision import decide_typing
+from edgesdk.backends.tensorrt.progress import Phases, Reporter
+from edgesdk.backends.tensorrt.settings import EngineSettings, ShapeRange
+from edgesdk.backends.tensorrt.timing_cache import TimingCache
+from edgesdk.bundle import Bundle
+from edgesdk.model import Model
+
+__all__ = [
+    "BuildOrder",
+    "BuiltEngine",
+    "DlaReport",
+    "EngineLayer",
+    "FallbackLayer",
+    "build_engine",
+    "settings_for",
+]
+
+
+def settings_for(bundle: Bundle) -> EngineSettings:
+    """What the bundle itself says of its engine: the shape ranges of its inputs."""
+    given = bundle.manifest.shapes
+    return EngineSettings(
+        shapes={name: ShapeRange(one.min, one.opt, one.max) for name, one in given.items()}
+    )
+
+
+def build_engine(
+    trt: TensorRT, model: Model, settings: EngineSettings, order: BuildOrder
+) -> BuiltEngine:
+    """Build an engine of `model` with the TensorRT module `trt`, for the GPU of this machine.
+
+    Raises UsageError for settings that do not fit the graph, and BackendError for a graph or a
+    setting that this TensorRT cannot take (our own checks come first), when TensorRT fails (with
+    its own last lines), and when `order.stop` asked for it.
+    """
+    started = time.monotonic()
+    features = features_of(trt)
+    check_settings(features, model, settings)
+    check_graph(features, model, settings)
+    facts = read_facts(model)
+    typing = decide_typing(features, facts, settings)
+    reporter = Reporter(order.progress, order.stop)
+    by_log = ignore if features.progress_monitor else LogProgress(reporter).heard
+    assembly = Assembly(trt, features, Messages(by_log))
+    warnings: list[str] = []
+    cache = TimingCache(order.timing_cache, warnings) if order.timing_cache else None
+    assembly.parse(model, typing)
+    dla = assembly.configure(settings, typing, order)
+    if cache:
+        cache.load(assembly.config)
+    data = assembly.build(Phases(reporter), reporter)
+    reporter.settle()
+    if cache:
+        cache.save(assembly.config)
+    inspect = order.inspect or inspect_bytes
+    layers = inspect(trt, data, assembly.log)
+    reporter.at("built", 1.0)
+    reporter.settle()
+    wanted = order.wanted_int8 if settings.implicit_int8 else facts.int8_nodes
+    return BuiltEngine(
+        data=data,
+        version=features.text,
+        seconds=time.monotonic() - started,
+        layers=layers,
+        dla=dla,
+        warnings=(*_int8_warnings(layers, wanted), *assembly.warnings, *warnings),
+        log=assembly.messages.warnings,
+    )
+
+
+def _int8_warnings(layers: tuple[EngineLayer, ...], wanted: tuple[str, ...]) -> tuple[str, ...]:
+    if not wanted:
+        return ()
+    if not layers:
+        return (
+            "the engine's layers could not be listed: "
+            f"whether its {len(wanted)} INT8 layers run in INT8 is not known",
+        )
+    return say_not_honoured(not_honoured(layers, wanted), len(wanted))
