@@ -62,7 +62,8 @@ class FakeCuda:
         gpu = self.gpus[device - 40]
         major, minor = gpu.compute_capability.split(".")
         # As cuda.h numbers them.
-        out._obj.value = {75: int(major), 76: int(minor), 18: int(gpu.integrated)}[attribute]
+        told = {75: int(major), 76: int(minor), 18: int(gpu.integrated), 16: gpu.sm_count}
+        out._obj.value = told[attribute]
         return self.failing.get("cuDeviceGetAttribute", 0)
 
 
@@ -70,7 +71,7 @@ def asked(cuda: FakeCuda) -> Driver:
     return probe_driver(lambda name: cuda)  # type: ignore[arg-type,return-value]
 
 
-DESK_GPU = Gpu("NVIDIA GeForce RTX 3090", "8.6", False, 24 * GIB)
+DESK_GPU = Gpu("NVIDIA GeForce RTX 3090", "8.6", False, 24 * GIB, 82)
 
 
 def test_a_driver_describes_each_of_its_gpus() -> None:
