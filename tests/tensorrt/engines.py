@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from edgesdk.backends.tensorrt.built import EngineLayer
 from edgesdk.backends.tensorrt.host import Host
 from edgesdk.backends.tensorrt.key import EngineKey
 from edgesdk.backends.tensorrt.record import EngineRecord
@@ -66,9 +67,9 @@ def key(store: EngineStore, host: Host = ORIN, settings: EngineSettings | None =
 
 def record(of: EngineKey) -> EngineRecord:
     layers = (
-        {"name": "multiply", "precision": "fp32", "device": "gpu", "origin": ["multiply"]},
-        {"name": "conv", "precision": "int8", "device": "gpu", "origin": ["conv"]},
-        {"name": "conv2", "precision": "int8", "device": "gpu", "origin": ["conv2"]},
+        EngineLayer("multiply", "fp32", "gpu", ("multiply",)),
+        EngineLayer("conv + relu", "int8", "gpu", ("conv", "relu"), "CaskConvolution", "i8i8_k"),
+        EngineLayer("conv2", "int8", "dla", ("conv2",)),
     )
     blank = EngineRecord(of, "", 0, "", "", seconds=61.5)
     return replace(blank, layers=layers)

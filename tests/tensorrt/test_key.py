@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgesdk.backends.tensorrt.host import Gpu, Host, read_host
+from edgesdk.backends.tensorrt.driver import Gpu
+from edgesdk.backends.tensorrt.host import Host, read_host
 from edgesdk.backends.tensorrt.key import EngineKey
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings, ShapeRange
 from edgesdk.errors import EdgeError
@@ -190,12 +191,12 @@ def test_a_machine_is_read_from_its_files(tmp_path: Path) -> None:
     status = tmp_path / "var/lib/nvpmodel/status"
     status.parent.mkdir(parents=True)
     status.write_text("pmode:0002\n")
-    found = read_host("10.3.0", Gpu("Orin", "8.7", 8, 16 << 30), tmp_path)
+    found = read_host("10.3.0", Gpu("Orin", "8.7", True, 16 << 30, 8), tmp_path)
     assert (found.module, found.power_mode, found.sm_count) == ("orin-nx-16gb", "2", 8)
     assert (found.tensorrt, found.gpu, found.compute_capability) == ("10.3.0", "Orin", "8.7")
 
 
 def test_a_desk_has_no_module_and_no_power_mode(tmp_path: Path) -> None:
-    found = read_host("10.3.0", Gpu("RTX A4000", "8.6", 48, 16 << 30), tmp_path)
+    found = read_host("10.3.0", Gpu("RTX A4000", "8.6", False, 16 << 30, 48), tmp_path)
     assert (found.module, found.power_mode) == ("", "")
     assert found.platform.startswith("linux-")

@@ -29,7 +29,7 @@ class FakeCuda:
 
     init: int = 0
     version: int = 12060
-    gpus: tuple[Gpu, ...] = (Gpu("Orin", "8.7", True, 61 * GIB, 16),)
+    gpus: tuple[Gpu, ...] = (Gpu("Orin", "8.7", True, 61 * GIB),)
     failing: dict[str, int] = field(default_factory=dict)
     """Call -> the error that it gives."""
 
@@ -62,8 +62,8 @@ class FakeCuda:
         gpu = self.gpus[device - 40]
         major, minor = gpu.compute_capability.split(".")
         # As cuda.h numbers them.
-        answers = {75: int(major), 76: int(minor), 18: int(gpu.integrated), 16: gpu.sm_count}
-        out._obj.value = answers[attribute]
+        told = {75: int(major), 76: int(minor), 18: int(gpu.integrated), 16: gpu.sm_count}
+        out._obj.value = told[attribute]
         return self.failing.get("cuDeviceGetAttribute", 0)
 
 
@@ -144,7 +144,7 @@ def jetpack(name: str) -> JetPack:
 
 BOARD = Place(on_board=True, jetpack=jetpack("6.2"), python="3.10.12")
 DESK = Place(python="3.12.3")
-WELL = Driver("12.6", (Gpu("Orin", "8.7", True, 61 * GIB, 16),))
+WELL = Driver("12.6", (Gpu("Orin", "8.7", True, 61 * GIB),))
 
 
 def tensorrt(version: str) -> ModuleType:

@@ -7,12 +7,14 @@ from typing import cast
 from edgesdk.backends.tensorrt.api import from_ten
 from edgesdk.backends.tensorrt.api.always import OnnxParser, TensorRT
 from edgesdk.backends.tensorrt.built import BuildOrder, DlaReport
+from edgesdk.backends.tensorrt.calibrator import RangeCalibrator
 from edgesdk.backends.tensorrt.dla import report_dla, use_dla
 from edgesdk.backends.tensorrt.features import Features
 from edgesdk.backends.tensorrt.logging import Messages, make_log
 from edgesdk.backends.tensorrt.pools import set_pools
 from edgesdk.backends.tensorrt.precision import (
     Typing,
+    hand_over_ranges,
     hold_single,
     network_flags,
     precision_flags,
@@ -35,6 +37,7 @@ class Assembly:
         """Raises BackendError where there is no driver that TensorRT can use."""
         self.trt, self.features, self.messages = trt, features, messages
         self.warnings: list[str] = []
+        self.calibrator: RangeCalibrator | None = None
         self.log = make_log(trt, messages)
         try:
             self.builder = trt.Builder(self.log)
@@ -70,6 +73,8 @@ class Assembly:
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
         for flag in precision_flags(trt, typing):
             config.set_flag(flag)
+        if settings.implicit_int8:
+            self.calibrator = hand_over_ranges(trt, config, order.ranges)
         if settings.version_compatible:
             config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
         if settings.strip_weights:
@@ -99,6 +104,8 @@ class Assembly:
         if memory is None or memory.nbytes == 0:
             reporter.settle()
             raise self.messages.failed("could not build the engine", REBUILD)
+        if self.calibrator is not None and self.calibrator.refused:
+            raise self.messages.failed("did not take the ranges of calibration", REBUILD)
         return bytes(memory)
 
 

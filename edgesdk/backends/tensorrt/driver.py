@@ -16,7 +16,7 @@ SUCCESS = 0
 NAME_BYTES = 256
 
 # CUdevice_attribute of cuda.h; NVIDIA never renumbers them.
-_MAJOR, _MINOR, _INTEGRATED, _MULTIPROCESSORS = 75, 76, 18, 16
+_MAJOR, _MINOR, _INTEGRATED, _SM_COUNT = 75, 76, 18, 16
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Gpu:
     memory_bytes: int
     """All of it; an integrated GPU shares it with the processor."""
     sm_count: int = 0
-    """Streaming multiprocessors that are on: a power mode may switch some off. 0: not known."""
+    """Streaming multiprocessors that are on: a power mode of a Jetson may switch some off."""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.compute_capability}), {self.memory_bytes / 2**30:.0f} GiB"
@@ -94,12 +94,12 @@ def _describe(cuda: ctypes.CDLL, index: int) -> Gpu:
     memory = ctypes.c_size_t(0)
     # The second version: the first counts in 32 bits.
     _called(cuda, "cuDeviceTotalMem_v2", ctypes.byref(memory), device)
-    major, minor, integrated, multiprocessors = (
+    major, minor, integrated, sm_count = (
         _integer(cuda, "cuDeviceGetAttribute", attribute, device)
-        for attribute in (_MAJOR, _MINOR, _INTEGRATED, _MULTIPROCESSORS)
+        for attribute in (_MAJOR, _MINOR, _INTEGRATED, _SM_COUNT)
     )
     text = name.value.decode("utf-8", "replace")
-    return Gpu(text, f"{major}.{minor}", bool(integrated), memory.value, multiprocessors)
+    return Gpu(text, f"{major}.{minor}", bool(integrated), memory.value, sm_count)
 
 
 def _integer(cuda: ctypes.CDLL, call: str, *arguments: int) -> int:

@@ -6,22 +6,9 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgesdk.backends.tensorrt.driver import Gpu
 from edgesdk.board import read_board, read_power_mode, recognise
 from edgesdk.devices import device_names, load_device
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """What the CUDA driver says of one GPU."""
-
-    name: str
-    """As the driver has it, e.g. "Orin"; all modules of one family may share it."""
-    compute_capability: str
-    """E.g. "8.7"."""
-    sm_count: int
-    """Streaming multiprocessors that are on; a power mode of a Jetson may switch some off."""
-    memory_bytes: int
-    """Of the device; on a Jetson it is shared with the CPU."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ holds. DLA below 11 wants flags as well, and its INT8 comes from ranges beside t
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -18,6 +18,7 @@ from edgesdk.backends.tensorrt.api.always import (
     INetworkDefinition,
     TensorRT,
 )
+from edgesdk.backends.tensorrt.calibrator import RangeCalibrator, make_calibrator
 from edgesdk.backends.tensorrt.features import Features
 from edgesdk.backends.tensorrt.graph_facts import GraphFacts
 from edgesdk.backends.tensorrt.settings import EngineSettings
@@ -117,6 +118,19 @@ def hold_single(
     return tuple(sorted(missing))
 
 
-def set_ranges(config: IBuilderConfig, calibrator: until_ten.IInt8Calibrator) -> None:
-    """Hand over ranges that stand beside the graph. The caller keeps `calibrator` alive."""
+def hand_over_ranges(
+    trt: TensorRT, config: IBuilderConfig, ranges: Mapping[str, float]
+) -> RangeCalibrator:
+    """Hand over ranges that stand beside the graph (tensor -> amax).
+
+    Keep the calibrator until the engine is built, then look at `refused`. Raises BackendError
+    without ranges.
+    """
+    if not ranges:
+        raise BackendError(
+            "implicit INT8 needs the ranges of calibration, and none were given",
+            "give those of the bundle: only an INT8 bundle has them",
+        )
+    calibrator = make_calibrator(cast("until_ten.TensorRT", trt), ranges)
     cast("until_ten.IBuilderConfig", config).int8_calibrator = calibrator
+    return calibrator

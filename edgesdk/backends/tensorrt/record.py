@@ -7,9 +7,9 @@ import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from edgesdk import _config
+from edgesdk.backends.tensorrt.built import DlaReport, EngineLayer
 from edgesdk.backends.tensorrt.key import EngineKey
 from edgesdk.errors import BackendError, ConfigError, EdgeError
 
@@ -32,12 +32,14 @@ class EngineRecord:
     sdk_version: str
     seconds: float
     """That the build took; 0 for an engine that was built elsewhere."""
-    layers: tuple[dict[str, Any], ...] = ()
-    """As the engine inspector lists them: name, precision, device, origin, kernel."""
-    fell_back: tuple[str, ...] = ()
-    """Operators that were meant for DLA and run on the GPU."""
+    layers: tuple[EngineLayer, ...] = ()
+    """As the engine inspector lists them; empty where it could not be asked."""
+    dla: DlaReport | None = None
+    """What runs on DLA and what fell back; None: DLA was not asked for."""
     warnings: tuple[str, ...] = ()
     """What a user of the engine should know, in sentences; INT8 that was not honoured first."""
+    log: tuple[str, ...] = ()
+    """Warnings of TensorRT's own while it built."""
     trusted: bool = False
     """True: it was built elsewhere and taken in by --adopt --trust, so that what its key says of
     graph and settings is the word of who did that."""
@@ -48,7 +50,7 @@ class EngineRecord:
     @property
     def precisions(self) -> dict[str, int]:
         """How many layers compute in each precision, the most frequent first."""
-        names = [str(layer.get("precision", "unknown")) for layer in self.layers]
+        names = [layer.precision for layer in self.layers]
         return dict(sorted(((n, names.count(n)) for n in set(names)), key=lambda item: -item[1]))
 
     def to_json(self) -> str:
