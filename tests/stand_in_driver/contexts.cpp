@@ -27,9 +27,9 @@ State& state() {
 CUresult begin(const char* name) {
   State& all = state();
   ++all.calls[name];
-  if (auto found = all.failures.find(name); found != all.failures.end()) {
-    CUresult code = found->second;
-    all.failures.erase(found);
+  if (auto found = all.failures.find(name); found != all.failures.end() && !found->second.empty()) {
+    CUresult code = found->second.front();
+    found->second.pop_front();
     return code;
   }
   return all.initialised || !strcmp(name, "cuInit") ? CUDA_SUCCESS : CUDA_ERROR_NOT_INITIALIZED;

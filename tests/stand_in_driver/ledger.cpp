@@ -69,10 +69,10 @@ long stand_in_calls(const char* name) {
   return sum;
 }
 
-// The next call of `name` returns `code` and does nothing.
+// The next call of `name` that has nothing to fail with yet returns `code` and does nothing.
 void stand_in_fail_next(const char* name, int code) {
   Lock lock(state().mutex);
-  state().failures[name] = static_cast<CUresult>(code);
+  state().failures[name].push_back(static_cast<CUresult>(code));
 }
 
 void stand_in_set_lazy(int lazy) {

@@ -24,7 +24,14 @@ CUresult cuModuleLoadData(CUmodule* module, const void* image) {
   return CUDA_SUCCESS;
 }
 
-CUresult cuModuleLoadDataEx(CUmodule* module, const void* image, unsigned, CUjit_option*, void**) {
+// Leaves the compiler's logs empty: their sizes are given back where they were given.
+CUresult cuModuleLoadDataEx(CUmodule* module, const void* image, unsigned count,
+                            CUjit_option* options, void** values) {
+  for (unsigned i = 0; i < count; ++i) {
+    bool is_size = options[i] == CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES ||
+                   options[i] == CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES;
+    if (is_size) values[i] = nullptr;
+  }
   return cuModuleLoadData(module, image);
 }
 
@@ -59,6 +66,10 @@ CUresult cuFuncGetAttribute(int* value, CUfunction_attribute attribute, CUfuncti
 }
 
 CUresult cuFuncSetCacheConfig(CUfunction, CUfunc_cache) { return CUDA_SUCCESS; }
+
+// Old calls that pycuda still makes before each launch; the launch itself says the shape again.
+CUresult cuFuncSetBlockShape(CUfunction, int, int, int) { return CUDA_SUCCESS; }
+CUresult cuFuncSetSharedSize(CUfunction, unsigned) { return CUDA_SUCCESS; }
 
 // The arguments of a launch, copied when it is asked for, as the driver does.
 struct Arguments {

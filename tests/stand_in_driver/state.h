@@ -100,7 +100,7 @@ struct State {
   std::set<CUgraphExec> executables;
   std::map<uintptr_t, Allocation> allocations;  // by device address
   std::map<std::string, long> calls;
-  std::map<std::string, CUresult> failures;  // the next call of that name fails
+  std::map<std::string, std::deque<CUresult>> failures;  // of the next calls of that name
   long leaked = 0;  // what was alive when its context ended
 };
 
