@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from edgesdk.backends.tensorrt.built import EngineLayer
 from edgesdk.backends.tensorrt.host import Host
@@ -34,21 +34,23 @@ def plan(*, version: tuple[int, int, int, int] = (10, 3, 0, 30), tag: bytes = b"
     return tag + bytes(20) + bytes(version) + b"kernels would follow" * 40
 
 
-def double(factor: float = 2.0) -> Model:
-    """y = factor * x."""
+def double(factor: float = 2.0, dtype: type[np.floating] = np.float32) -> Model:
+    """y = factor * x, in one layer "multiply"."""
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     graph = helper.make_graph(
         [helper.make_node("Mul", ["x", "factor"], ["y"], name="multiply")],
         "double",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])],
-        [numpy_helper.from_array(np.array(factor, np.float32), "factor")],
+        [helper.make_tensor_value_info("x", kind, [1, 3])],
+        [helper.make_tensor_value_info("y", kind, [1, 3])],
+        [numpy_helper.from_array(np.array(factor, dtype), "factor")],
     )
     opsets = [helper.make_opsetid("", 17)]
     return Model.of(helper.make_model(graph, opset_imports=opsets, ir_version=8), "double")
 
 
-def bundle(path: Path, factor: float = 2.0) -> Bundle:
-    model = double(factor)
+def bundle(path: Path, factor: float = 2.0, dtype: type[np.floating] = np.float32) -> Bundle:
+    """A bundle of `double`, written for an Orin NX."""
+    model = double(factor, dtype)
     manifest = Manifest(
         name="double",
         sdk_version="0",

@@ -53,11 +53,11 @@ class Workshop:
 
     def compiled(self, model: Model, settings: EngineSettings) -> StoredEngine:
         """The engine of exactly these settings on this machine as it is, built where need be."""
-        found = self._sound(settings)
+        found = self.sound(settings)
         if found is None:
             with self.store.alone(self._waits):
                 # Whoever had the folder may have built this very engine.
-                found = self._sound(settings) or self._built(model, settings)
+                found = self.sound(settings) or self._built(model, settings)
         return found
 
     def built(self, model: Model, settings: EngineSettings) -> StoredEngine:
@@ -75,16 +75,8 @@ class Workshop:
         blank = _record(self.key(settings), BuiltEngine(plan.data, self.host.tensorrt, 0.0))
         return self.store.save(plan.data, replace(blank, trusted=True, origin=_origin(path, plan)))
 
-    def load(self, stored: StoredEngine) -> bytes:
-        """The bytes of an engine of the store, checked. Raises BackendError."""
-        return self.store.load(stored, self.key(stored.record.key.settings))
-
-    def key(self, settings: EngineSettings) -> EngineKey:
-        """What an engine of these settings is called here."""
-        return EngineKey(self.store.graph, settings, self.host)
-
-    def _sound(self, settings: EngineSettings) -> StoredEngine | None:
-        """The stored engine of exactly this key, unless it is damaged."""
+    def sound(self, settings: EngineSettings) -> StoredEngine | None:
+        """The stored engine of exactly these settings for this machine, unless it is damaged."""
         found = self.store.find(self.key(settings))
         if found is None:
             return None
@@ -93,6 +85,14 @@ class Workshop:
         except BackendError:
             return None  # it is replaced
         return found
+
+    def load(self, stored: StoredEngine) -> bytes:
+        """The bytes of an engine of the store, checked. Raises BackendError."""
+        return self.store.load(stored, self.key(stored.record.key.settings))
+
+    def key(self, settings: EngineSettings) -> EngineKey:
+        """What an engine of these settings is called here."""
+        return EngineKey(self.store.graph, settings, self.host)
 
     def _built(self, model: Model, settings: EngineSettings) -> StoredEngine:
         place = self.host.module or self.host.gpu
