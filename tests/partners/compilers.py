@@ -20,8 +20,8 @@ NVRTC = {
     "12.9": "nvidia-cuda-nvrtc-cu12==12.9.86",
     "13.0": "nvidia-cuda-nvrtc==13.0.88",
 }
-"""By CUDA release: the nearest to JetPack 5 (11.4), JetPack 6.1 to 6.2, the last of CUDA 12, JetPack
-7.0 and 7.1."""
+"""By CUDA release: the nearest to JetPack 5 (11.4), JetPack 6.1 to 6.2, the last of CUDA 12,
+JetPack 7.0 and 7.1."""
 NVCC = (
     "nvidia-cuda-nvcc==13.0.88",
     "nvidia-nvvm==13.0.88",

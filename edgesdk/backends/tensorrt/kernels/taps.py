@@ -41,8 +41,8 @@ def taps_of(preprocess: Preprocess, width: int, height: int) -> tuple[NDArray[np
 def _along(size: int, resized: int) -> NDArray[np.void]:
     """Taps of one side of the whole resized picture.
 
-    Beyond an edge both neighbours are the edge, and keep their weights. OpenCV does so for rows; for
-    columns it takes the edge alone, which is the same, since weights add up to 2048 (but for a
+    Beyond an edge both neighbours are the edge, and keep their weights. OpenCV does so for rows;
+    for columns it takes the edge alone, which is the same, since weights add up to 2048 (but for a
     single pixel that is spread over more than 5462).
     """
     step = 1.0 / (resized / size)
