@@ -9,14 +9,12 @@ from pathlib import Path
 import click
 
 from edgesdk.bundle import open_bundle
-from edgesdk.exports import Export, export_target, trtexec_arguments, write_export
-
-FORMS = ("calibration-cache", "deepstream", "trtexec")
+from edgesdk.exports import FORMS, Export, export_target, trtexec_arguments, write_export
 
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--to", "form", type=click.Choice(FORMS), required=True, help="What to write.")
+@click.option("--to", "form", type=click.Choice(list(FORMS)), required=True, help="What to write.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A folder for it.")
 @click.option("--jetpack", default="", help="Whose TensorRT reads it; default: the bundle's.")
 @click.option("--dla-core", type=int, help="For this DLA core: INT8 without Q/DQ, with a cache.")
