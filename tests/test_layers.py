@@ -17,7 +17,7 @@ PACKAGE = Path(edgesdk.__file__).parent
 LAYERS = [
     {"cli", "__main__"},
     {"demo"},
-    {"apps", "build", "report", "doctor", "bench", "accuracy", "checkup"},
+    {"apps", "build", "report", "doctor", "bench", "accuracy", "checkup", "exports"},
     {"pipeline", "sim"},
     {"vision"},
     {"backends"},
