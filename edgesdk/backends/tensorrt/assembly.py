@@ -31,7 +31,10 @@ LISTED = 5
 
 
 class Assembly:
-    """Logger, builder, network and config. The parser crashes when its network is collected."""
+    """Logger, builder, network and config; used in a `with` block.
+
+    All are kept: the parser crashes when its network is collected.
+    """
 
     def __init__(self, trt: TensorRT, features: Features, messages: Messages) -> None:
         """Raises BackendError where there is no driver that TensorRT can use."""
@@ -44,6 +47,12 @@ class Assembly:
         except TypeError as error:  # pybind11: the factory returned a null pointer
             raise messages.failed("cannot make a builder here", DOCTOR) from error
         self.config = self.builder.create_builder_config()
+
+    def __enter__(self) -> Assembly:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.messages.stop_listening()
 
     def parse(self, model: Model, typing: Typing) -> None:
         """Fill a network from the graph. Raises BackendError with all of the parser's errors."""

@@ -7,6 +7,8 @@ graph, shape ranges and the rest from the settings.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 from edgesdk.backends.tensorrt.api.always import TensorRT
 from edgesdk.backends.tensorrt.assembly import Assembly
@@ -16,13 +18,14 @@ from edgesdk.backends.tensorrt.built import (
     DlaReport,
     EngineLayer,
     FallbackLayer,
+    no_lines,
 )
 from edgesdk.backends.tensorrt.checks import check_graph, check_settings
-from edgesdk.backends.tensorrt.features import features_of
+from edgesdk.backends.tensorrt.features import Features, features_of
 from edgesdk.backends.tensorrt.graph_facts import read_facts
 from edgesdk.backends.tensorrt.inspector import inspect_bytes, not_honoured, say_not_honoured
 from edgesdk.backends.tensorrt.log_progress import LogProgress
-from edgesdk.backends.tensorrt.logging import Messages, ignore
+from edgesdk.backends.tensorrt.logging import Messages
 from edgesdk.backends.tensorrt.precision import decide_typing
 from edgesdk.backends.tensorrt.progress import Phases, Reporter
 from edgesdk.backends.tensorrt.settings import EngineSettings, ShapeRange
@@ -65,20 +68,13 @@ def build_engine(
     facts = read_facts(model)
     typing = decide_typing(features, facts, settings)
     reporter = Reporter(order.progress, order.stop)
-    by_log = ignore if features.progress_monitor else LogProgress(reporter).heard
-    assembly = Assembly(trt, features, Messages(by_log))
-    warnings: list[str] = []
-    cache = TimingCache(order.timing_cache, warnings) if order.timing_cache else None
-    assembly.parse(model, typing)
-    dla = assembly.configure(settings, typing, order)
-    if cache:
-        cache.load(assembly.config)
-    data = assembly.build(Phases(reporter), reporter)
-    reporter.settle()
-    if cache:
-        cache.save(assembly.config)
-    inspect = order.inspect or inspect_bytes
-    layers = inspect(trt, data, assembly.log)
+    notes: list[str] = []
+    messages = Messages(_listener(features, reporter, order))
+    with Assembly(trt, features, messages) as assembly:
+        assembly.parse(model, typing)
+        dla = assembly.configure(settings, typing, order)
+        data = _build(assembly, reporter, order.timing_cache, notes)
+        layers = (order.inspect or inspect_bytes)(trt, data, assembly.log)
     reporter.at("built", 1.0)
     reporter.settle()
     wanted = order.wanted_int8 if settings.implicit_int8 else facts.int8_nodes
@@ -88,9 +84,35 @@ def build_engine(
         seconds=time.monotonic() - started,
         layers=layers,
         dla=dla,
-        warnings=(*_int8_warnings(layers, wanted), *assembly.warnings, *warnings),
-        log=assembly.messages.warnings,
+        warnings=(*_int8_warnings(layers, wanted), *assembly.warnings, *notes),
+        log=messages.warnings,
     )
+
+
+def _build(
+    assembly: Assembly, reporter: Reporter, cache_file: Path | None, notes: list[str]
+) -> bytes:
+    """The engine's bytes; what is wrong with the timing cache goes into `notes`."""
+    cache = TimingCache(cache_file, notes) if cache_file else None
+    if cache:
+        cache.load(assembly.config)
+    data = assembly.build(Phases(reporter), reporter)
+    reporter.settle()
+    if cache:
+        cache.save(assembly.config)
+    return data
+
+
+def _listener(features: Features, reporter: Reporter, order: BuildOrder) -> Callable[[str], None]:
+    """What every line of the log goes to; progress too, where nothing better tells it."""
+    by_log = no_lines if features.progress_monitor else LogProgress(reporter).heard
+
+    def listen(line: str) -> None:
+        by_log(line)
+        with reporter.guard:
+            order.hear(line)
+
+    return listen
 
 
 def _int8_warnings(layers: tuple[EngineLayer, ...], wanted: tuple[str, ...]) -> tuple[str, ...]:

@@ -68,6 +68,10 @@ def no_progress(name: str, done: float, left_s: float | None) -> None:
     """Show nothing."""
 
 
+def no_lines(line: str) -> None:
+    """Hear nothing."""
+
+
 def never() -> bool:
     """Go on."""
     return False
@@ -85,6 +89,8 @@ class BuildOrder:
     stop: Callable[[], bool] = never
     """Asked between the steps; true: the build ends with a BackendError. Below TensorRT 10
     a build cannot be stopped."""
+    hear: Callable[[str], None] = no_lines
+    """Hears every line of TensorRT's log, the verbose ones too; from any thread."""
     inspect: Inspect | None = None
     """None: the engine is loaded once and TensorRT's inspector asked."""
     ranges: Mapping[str, float] = field(default_factory=dict)

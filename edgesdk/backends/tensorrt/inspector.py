@@ -19,6 +19,9 @@ from edgesdk.backends.tensorrt.built import EngineLayer, Ran
 
 _ONNX = re.compile(r"\[ONNX Layer: (.*?)\](?=[\x1e\x1f,\s\[]|$)")
 _WRAPPED = re.compile(r"^(?:PWN|fusedPointwise|ForeignNode)?[(\[{](.*)[)\]}]$")
+_OWN = re.compile(r"^__my|^Reformatting CopyNode")
+"""Names that TensorRT makes up; in those that end in the next, an ONNX name comes before it."""
+_NUMBERED = re.compile(r"_myl\d+_\d+$")
 _TYPES: tuple[tuple[Ran, re.Pattern[str]], ...] = (
     ("int8", re.compile(r"\bint8\b", re.IGNORECASE)),
     ("fp16", re.compile(r"\b(half|fp16|float16)\b", re.IGNORECASE)),
@@ -91,8 +94,8 @@ def _names(text: str) -> Iterator[str]:
     elif len(parts := list(_split(text))) > 1:
         for part in parts:
             yield from _names(part)
-    elif text:
-        yield text
+    elif text and not _OWN.match(text):
+        yield _NUMBERED.sub("", text)
 
 
 def _split(text: str) -> Iterator[str]:

@@ -6,22 +6,24 @@ from collections import deque
 from collections.abc import Callable
 
 from edgesdk.backends.tensorrt.api.always import Flag, ILogger, TensorRT
+from edgesdk.backends.tensorrt.built import no_lines
 from edgesdk.errors import BackendError
 
 KEPT = 200
 QUOTED = 3
+ANOTHER_LOGGER = "differs from one already registered"
+"""Said of each logger but the first; each build has its own on purpose."""
+_KEPT_ALIVE: list[ILogger] = []
+"""TensorRT registers the first logger for the whole process by its address, and keeps using it for
+as long as any of its objects lives: none may be collected. One is some strings."""
 NOT_THE_REASON = ("cudaError 35",)
 """Said on every call where there is no driver; it hides the line that matters."""
-
-
-def ignore(line: str) -> None:
-    """Hear nothing."""
 
 
 class Messages:
     """The last errors and warnings. Safe from several threads: a deque's append is."""
 
-    def __init__(self, listen: Callable[[str], None] = ignore) -> None:
+    def __init__(self, listen: Callable[[str], None] = no_lines) -> None:
         """`listen` hears every line, verbose ones too; it must not raise."""
         self._errors: deque[str] = deque(maxlen=KEPT)
         self._warnings: dict[str, None] = {}
@@ -33,12 +35,16 @@ class Messages:
 
     def warning(self, line: str) -> None:
         """Take a warning; each is kept once."""
-        if len(self._warnings) < KEPT:
+        if len(self._warnings) < KEPT and ANOTHER_LOGGER not in line:
             self._warnings[line] = None
 
     def heard(self, line: str) -> None:
         """Take any line."""
         self._listen(line)
+
+    def stop_listening(self) -> None:
+        """Let go of the listener; what it holds is free."""
+        self._listen = no_lines
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -58,7 +64,7 @@ class Messages:
 
 
 def make_log(trt: TensorRT, messages: Messages) -> ILogger:
-    """A logger of TensorRT's class that fills `messages`. Keep it as long as what it is given to.
+    """A logger of TensorRT's class that fills `messages`. It is never collected.
 
     TensorRT hands every line to a logger of one's own, whatever its severity.
     """
@@ -80,4 +86,5 @@ def make_log(trt: TensorRT, messages: Messages) -> ILogger:
             messages.heard(msg)
 
     log: ILogger = Log()
+    _KEPT_ALIVE.append(log)
     return log
