@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgesdk.backends import Backend, Engine, Session, backend_names, load_backend
 from edgesdk.backends.tensorrt import TensorRTBackend
+from edgesdk.backends.tensorrt.backend import Machinery
 from edgesdk.backends.tensorrt.driver import Driver
 from edgesdk.errors import BackendError, UnknownName
 from edgesdk.model import Model
@@ -163,7 +164,7 @@ def test_a_model_that_onnxruntime_cannot_load_is_refused_with_its_reason() -> No
 
 def test_without_a_driver_the_probe_says_so_and_makes_no_tensorrt_object() -> None:
     absent = Driver(problem="there is no NVIDIA driver: libcuda.so.1 is not found")
-    backend = TensorRTBackend(lambda: absent)
+    backend = TensorRTBackend(machinery=Machinery(driver=lambda: absent))
     probe = backend.probe()
     assert (probe.usable, probe.reason) == (False, absent.problem)
     assert "JetPack" in probe.fix

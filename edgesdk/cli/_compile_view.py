@@ -43,7 +43,8 @@ def show_engine(bundle: Bundle, stored: StoredEngine, *, built: bool) -> None:
     table.add_row("engine", Text.assemble((str(stored.path), "bold"), f"  {_size(record)}"))
     table.add_row("for", host_words(record.key.host))
     table.add_row("asked", settings_words(record.key.settings))
-    table.add_row("built", _history(record, built=built))
+    still = "" if built else "; it is still good, so it was not built again"
+    table.add_row("built", f"{_history(record, built=built)}{still}")
     if record.layers:
         counts = ", ".join(f"{count} {name}" for name, count in record.precisions.items())
         table.add_row("layers", f"{len(record.layers)}: {counts}")
@@ -75,25 +76,25 @@ def list_json(store: EngineStore, host: Host | None, reason: str) -> str:
 
 
 def show_list(store: EngineStore, host: Host | None, reason: str) -> None:
-    """A table of all engines, newest first, and whether this machine can use them."""
+    """All engines, newest first, and whether this machine can use them."""
     console = make_console()
     engines = store.stored()
     if not engines:
-        console.print(f"no engines of {store.bundle}; edgesdk compile {store.bundle} makes one")
+        click.echo(f"no engines of {store.bundle}; edgesdk compile {store.bundle} makes one")
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("engine", "built for", "asked", "size", "here"):
-        table.add_column(name, overflow="fold")
     for each in engines:
-        key = each.record.key
-        here: Text | str = "no GPU to compare with"
+        record = each.record
+        here = Text("no GPU to compare with", "dim")
         if host is not None:
             here = _verdict(_differences(store, each, host))
-        row = (each.path.stem, host_words(key.host), settings_words(key.settings))
-        table.add_row(*row, _size(each.record), here)
-    console.print(table)
-    for folder in dict.fromkeys(each.path.parent for each in engines):
-        console.print(str(folder), soft_wrap=True)
+        console.print(Text(str(each.path), "bold"), soft_wrap=True)
+        for name, words in (
+            ("for", Text(host_words(record.key.host))),
+            ("asked", Text(settings_words(record.key.settings))),
+            ("built", Text(f"{_history(record, built=False)}; {_size(record)}")),
+            ("here", here),
+        ):
+            console.print(Text(f"  {name:<6}").append_text(words), soft_wrap=True)
     if reason:
         click.echo(f"no GPU: {reason}", err=True)
 
@@ -147,7 +148,7 @@ def _history(record: EngineRecord, *, built: bool) -> str:
     when = record.created[:16].replace("T", " ")
     if built:
         return f"now, in {record.seconds:.1f} s, by edgesdk {record.sdk_version}"
-    return f"{when} UTC in {record.seconds:.1f} s, by edgesdk {record.sdk_version}; still good"
+    return f"{when} UTC in {record.seconds:.1f} s, by edgesdk {record.sdk_version}"
 
 
 def _size(record: EngineRecord) -> str:
