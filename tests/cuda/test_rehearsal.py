@@ -41,6 +41,8 @@ def test_the_tests_for_a_gpu_run(version: str, kernels: Path, tmp_path: Path) ->
         check=False,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    skipped = [case for case in ET.parse(junit).iter("testcase") if case.find("skipped") is not None]
+    skipped = [
+        case for case in ET.parse(junit).iter("testcase") if case.find("skipped") is not None
+    ]
     reasons = {case.find("skipped").get("message") for case in skipped}  # type: ignore[union-attr]
     assert not [r for r in reasons if "needs a board" not in r and "TensorRT 10" not in r], reasons

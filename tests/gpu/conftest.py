@@ -27,6 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     probe = TensorRTBackend().probe()
     for item in ours:
         item.add_marker(pytest.mark.gpu)
+        item.add_marker(pytest.mark.timeout(1800))  # TensorRT times kernels for minutes
         if not probe.usable:
             item.add_marker(pytest.mark.skip(reason=f"needs a GPU: {probe.reason}"))
 

@@ -1,4 +1,4 @@
-"""Small nets whose engines the tests build: plain, residual, depthwise; each in three precisions."""
+"""Small nets whose engines the tests build: plain, residual, depthwise, in three precisions."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ class Tolerance:
 TOLERANCES = {
     "fp32": Tolerance(
         55,
-        "from Ampere on TensorRT computes FP32 convolutions in TF32: both factors are rounded to 11 "
-        "bits (66 dB each), sums stay in FP32; three layers add up to 5 dB more",
+        "from Ampere on TensorRT computes FP32 convolutions in TF32: both factors are rounded to "
+        "11 bits (66 dB each), sums stay in FP32; three layers add up to 5 dB more",
     ),
     "fp16": Tolerance(
         50,
@@ -31,9 +31,9 @@ TOLERANCES = {
     ),
     "int8": Tolerance(
         30,
-        "values at a rounding tie may fall on either of two steps, since TensorRT multiplies scales "
-        "in another order: if one value in ten moves by one step of 1/127 of the peak, and the rms "
-        "is a quarter of the peak, that is 40 dB a layer; three layers, and room",
+        "values at a rounding tie may fall on either of two steps, since TensorRT multiplies "
+        "scales in another order: if one value in ten moves by one step of 1/127 of the peak, and "
+        "the rms is a quarter of the peak, that is 40 dB a layer; three layers, and room",
     ),
     "dla": Tolerance(
         20,
@@ -52,7 +52,7 @@ MATCHED_PERCENT = 95.0
 LEAK_RUNS = 10_000
 LEAK_BYTES = 64 << 20
 """On a Jetson the free memory that CUDA names is the system's, which others use as well. A leak of
-the net's smallest tensor a run (8 KiB) would be 80 MiB after 10,000 runs."""
+the net's smallest tensor a run (12 KiB) would be 120 MiB after 10,000 runs."""
 
 PROFILE_OVER_COMPUTE = (0.5, 5.0)
 """Sum of the profiled layers over the compute time of a run. Profiled layers do not overlap and pay
