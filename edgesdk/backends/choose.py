@@ -9,9 +9,7 @@ from edgesdk.backends.base import Backend, Session
 from edgesdk.backends.onnxruntime import OnnxRuntimeBackend
 from edgesdk.backends.reference import ReferenceBackend
 from edgesdk.backends.tensorrt import TensorRTBackend
-from edgesdk.backends.tensorrt.builder import settings_for
 from edgesdk.backends.tensorrt.built import ShowProgress, no_progress
-from edgesdk.backends.tensorrt.store import EngineStore
 from edgesdk.bundle import Bundle
 from edgesdk.errors import UnknownName
 from edgesdk.model import Model
@@ -61,7 +59,5 @@ def load_backend_for(
     that is. Otherwise as `load_backend`.
     """
     if name == "tensorrt":
-        store = EngineStore.beside(bundle) if bundle else None
-        default = settings_for(bundle) if bundle else None
-        return TensorRTBackend(store, default, progress=compiling)
+        return TensorRTBackend(bundle, progress=compiling)
     return load_backend(name, threads)

@@ -10,6 +10,7 @@ import click
 from edgesdk.backends.tensorrt.backend import Machinery, TensorRTBackend
 from edgesdk.backends.tensorrt.builder import settings_for
 from edgesdk.backends.tensorrt.host import Host
+from edgesdk.backends.tensorrt.material import for_dla
 from edgesdk.backends.tensorrt.settings import DlaSettings, ShapeRange
 from edgesdk.backends.tensorrt.store import EngineStore
 from edgesdk.bundle import open_bundle
@@ -73,16 +74,17 @@ def command(
         settings = replace(settings, shapes=dict(map(read_range, shape)))
     store = EngineStore.beside(opened)
     with EngineBar() as bar:
-        backend = TensorRTBackend(store, settings, device_index, bar, machinery)
+        backend = TensorRTBackend(opened, device_index, bar, machinery)
         if listing:
             _list(store, backend, as_json)
             return
-        workshop = backend.workshop(store)
+        workshop = backend.workshop(opened.graph_digest)
+        model = opened.model()
+        settings = for_dla(settings, model, workshop.host.tensorrt)
         found = None if force or adopt else workshop.sound(settings)
         if adopt:
             stored = workshop.adopted(adopt, settings)
         else:
-            model = opened.model()
             make = workshop.built if force else workshop.compiled
             stored = found or make(model, settings)
     if as_json:
@@ -130,7 +132,7 @@ def _list(store: EngineStore, backend: TensorRTBackend, as_json: bool) -> None:
     host: Host | None = None
     reason = ""
     try:
-        host = backend.workshop(store).host
+        host = backend.workshop(store.graph).host
     except BackendError as error:
         reason = error.message
     if as_json:

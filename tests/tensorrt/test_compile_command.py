@@ -18,7 +18,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgesdk.backends.tensorrt.backend import Machinery
 from edgesdk.backends.tensorrt.driver import probe_driver
-from edgesdk.backends.tensorrt.settings import DlaSettings, ShapeRange
+from edgesdk.backends.tensorrt.material import for_dla
+from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings, ShapeRange
 from edgesdk.backends.tensorrt.store import EngineStore
 from edgesdk.bundle import Bundle, open_bundle, write_bundle
 from edgesdk.cli._engine_progress import left_text
@@ -129,6 +130,27 @@ def test_a_dla_core_is_asked_for_and_what_fell_back_is_said(
     error = refused(both, half, "--dla-core", 1, "--no-gpu-fallback")
     assert isinstance(error, BackendError)
     assert "multiply" in error.message
+
+
+def test_where_dla_knows_q_dq_the_graph_goes_in_as_it_is(tmp_path: Path) -> None:
+    made, asked = quantized(tmp_path / "int8.edge"), EngineSettings(dla=DlaSettings(0))
+    for version, implicit in (("8.5.2", True), ("10.3.0", True), ("11.4.1", False)):
+        assert for_dla(asked, made.model(), version).implicit_int8 == implicit
+    assert not for_dla(EngineSettings(), made.model(), "10.3.0").implicit_int8  # not on DLA
+    assert not for_dla(asked, double(dtype=np.float16), "10.3.0").implicit_int8  # not INT8
+
+
+@pytest.mark.parametrize("version", ["8.6.1", "10.3.0"])
+@pytest.mark.usefixtures("parts")
+def test_int8_goes_to_dla_with_its_ranges_beside_the_graph(tmp_path: Path, version: str) -> None:
+    path = quantized(tmp_path / "int8.edge").path
+    trt = make_tensorrt(version)
+    done(machinery(tmp_path / "board", version, trt=trt), path, "--dla-core", 0)
+    (stored,) = EngineStore.beside(open_bundle(path)).stored()
+    assert stored.record.key.settings.implicit_int8
+    assert stored.record.key.graph == open_bundle(path).graph_digest
+    layer = next(one for one in stored.record.layers if "conv" in one.origin)
+    assert (layer.precision, layer.device) == ("int8", "dla")
 
 
 def test_int8_that_is_not_honoured_is_loud(parts: Machinery, tmp_path: Path) -> None:

@@ -38,11 +38,11 @@ def made(tmp_path: Path) -> Bundle:
 
 
 def backend(made: Bundle, parts: Machinery) -> TensorRTBackend:
-    return TensorRTBackend(EngineStore.beside(made), machinery=parts)
+    return TensorRTBackend(made, machinery=parts)
 
 
 def workshop(made: Bundle, parts: Machinery) -> Workshop:
-    return backend(made, parts).workshop(EngineStore.beside(made))
+    return backend(made, parts).workshop(made.graph_digest)
 
 
 def builds(trt: Any) -> int:

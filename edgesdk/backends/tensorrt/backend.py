@@ -10,6 +10,7 @@ from typing import cast
 from edgesdk._optional import require
 from edgesdk.backends.base import Engine, Probe, Session
 from edgesdk.backends.tensorrt.api.always import TensorRT
+from edgesdk.backends.tensorrt.builder import settings_for
 from edgesdk.backends.tensorrt.built import Inspect, ShowProgress, no_progress
 from edgesdk.backends.tensorrt.driver import Driver, Gpu, probe_driver
 from edgesdk.backends.tensorrt.host import read_host
@@ -17,8 +18,12 @@ from edgesdk.backends.tensorrt.probe import probe
 from edgesdk.backends.tensorrt.settings import EngineSettings
 from edgesdk.backends.tensorrt.store import EngineStore, StoredEngine
 from edgesdk.backends.tensorrt.workshop import Workshop
+from edgesdk.bundle import Bundle
 from edgesdk.errors import BackendError, UsageError
 from edgesdk.model import Model
+
+PLAIN = EngineSettings()
+"""Nothing special."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,11 @@ def load_tensorrt() -> TensorRT:
     return cast(TensorRT, require("tensorrt", "compile and run models on the GPU"))
 
 
+def open_session(trt: TensorRT, index: int, engine: TensorRTEngine) -> Session:
+    """A session on the GPU of this index. Raises BackendError."""
+    raise BackendError("this edgesdk cannot run engines yet", "use the backend onnxruntime")
+
+
 @dataclass(frozen=True)
 class Machinery:
     """What the backend reaches out to. Tests give doubles; nobody else needs to."""
@@ -43,7 +53,7 @@ class Machinery:
     driver: Callable[[], Driver] = probe_driver
     probe: Callable[[Driver], Probe] = probe
     module: Callable[[], TensorRT] = load_tensorrt
-    session: Callable[[TensorRT, int, TensorRTEngine], Session] | None = None
+    session: Callable[[TensorRT, int, TensorRTEngine], Session] = open_session
     """Opens an engine on the GPU of this index."""
     inspect: Inspect | None = None
     root: Path = Path("/")
@@ -57,18 +67,17 @@ class TensorRTBackend:
 
     def __init__(
         self,
-        store: EngineStore | None = None,
-        default: EngineSettings | None = None,
+        bundle: Bundle | None = None,
         device_index: int = 0,
         progress: ShowProgress = no_progress,
         machinery: Machinery | None = None,
     ) -> None:
-        """`store` None: engines are kept in the user's cache, by the model's digest.
+        """For a bundle, whose engines stand beside it; None: for any model, whose engines are kept
+        in the user's cache.
 
-        `default` is what to build where nothing was compiled yet; None: `EngineSettings()`.
+        `device_index` is CUDA's number of the GPU; `progress` is told how far a build is.
         """
-        self._store = store
-        self._default = default or EngineSettings()
+        self._bundle = bundle
         self._index = device_index
         self._progress = progress
         self._machinery = machinery or Machinery()
@@ -83,15 +92,15 @@ class TensorRTBackend:
         Raises BackendError with what the probe found, when TensorRT refuses the model, and when
         the engines that are there are for another machine or another model.
         """
-        workshop = self.workshop(self._store_of(model))
-        stored = workshop.ready(model, self._default)
+        workshop = self.workshop(model.digest)
+        stored = workshop.ready(model, settings_for(self._bundle) if self._bundle else PLAIN)
         return TensorRTEngine(
             self.name,
             workshop.load(stored),
             layers=stored.record.layers,
             warnings=_warnings(stored),
             settings=stored.record.key.settings,
-            model=model if stored.record.key.settings.strip_weights else None,
+            model=workshop.weights(stored, model),
         )
 
     def open(self, engine: Engine) -> Session:
@@ -103,22 +112,22 @@ class TensorRTBackend:
             )
         if not isinstance(engine, TensorRTEngine):
             engine = TensorRTEngine(self.name, engine.data)
-        self.gpu()
-        if self._machinery.session is None:
-            raise BackendError("this edgesdk cannot run engines yet")
+        self.gpu()  # before any object of TensorRT or CUDA is made
         return self._machinery.session(self._machinery.module(), self._index, engine)
 
-    def workshop(self, store: EngineStore) -> Workshop:
-        """What builds engines into `store` here. Raises BackendError with what the probe found."""
+    def workshop(self, graph: str) -> Workshop:
+        """What builds engines of this graph here. Raises BackendError with what the probe found."""
         gpu = self.gpu()
         trt = self._machinery.module()
+        bundle = self._bundle if self._bundle and self._bundle.graph_digest == graph else None
         return Workshop(
             trt=trt,
             host=read_host(trt.__version__, gpu, self._machinery.root),
-            store=store,
+            store=EngineStore.beside(bundle) if bundle else EngineStore.cached(graph),
             memory_bytes=gpu.memory_bytes,
             progress=self._progress,
             inspect=self._machinery.inspect,
+            bundle=bundle,
         )
 
     def gpu(self) -> Gpu:
@@ -133,11 +142,6 @@ class TensorRTBackend:
                 f"--device-index takes 0 to {len(driver.gpus) - 1}",
             )
         return driver.gpus[self._index]
-
-    def _store_of(self, model: Model) -> EngineStore:
-        if self._store is not None and self._store.graph == model.digest:
-            return self._store
-        return EngineStore.cached(model.digest)
 
 
 def _warnings(stored: StoredEngine) -> tuple[str, ...]:

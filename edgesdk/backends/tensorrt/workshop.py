@@ -12,10 +12,12 @@ from edgesdk.backends.tensorrt.built import Inspect, ShowProgress, no_progress
 from edgesdk.backends.tensorrt.foreign import Plan
 from edgesdk.backends.tensorrt.host import Host
 from edgesdk.backends.tensorrt.key import EngineKey
+from edgesdk.backends.tensorrt.material import material_of
 from edgesdk.backends.tensorrt.record import EngineRecord
 from edgesdk.backends.tensorrt.settings import EngineSettings
 from edgesdk.backends.tensorrt.store import EngineStore, StoredEngine
 from edgesdk.backends.tensorrt.timing_cache import cache_path
+from edgesdk.bundle import Bundle
 from edgesdk.errors import BackendError
 from edgesdk.model import Model
 
@@ -36,6 +38,8 @@ class Workshop:
     progress: ShowProgress = no_progress
     inspect: Inspect | None = None
     """None: the engine is loaded once and TensorRT's inspector asked."""
+    bundle: Bundle | None = None
+    """What calibration saw, for implicit INT8; None: only the graph is known."""
 
     def ready(self, model: Model, default: EngineSettings) -> StoredEngine:
         """The engine to run `model` with: what was compiled last for this machine.
@@ -90,6 +94,13 @@ class Workshop:
         """The bytes of an engine of the store, checked. Raises BackendError."""
         return self.store.load(stored, self.key(stored.record.key.settings))
 
+    def weights(self, stored: StoredEngine, model: Model) -> Model | None:
+        """The graph whose weights an engine without weights gets back; None: it has its own."""
+        settings = stored.record.key.settings
+        if not settings.strip_weights:
+            return None
+        return material_of(model, settings, self.bundle).model
+
     def key(self, settings: EngineSettings) -> EngineKey:
         """What an engine of these settings is called here."""
         return EngineKey(self.store.graph, settings, self.host)
@@ -97,13 +108,17 @@ class Workshop:
     def _built(self, model: Model, settings: EngineSettings) -> StoredEngine:
         place = self.host.module or self.host.gpu
         gpu = f"{place}-sm{self.host.compute_capability.replace('.', '')}"
+        material = material_of(model, settings, self.bundle)
         order = BuildOrder(
             memory_bytes=self.memory_bytes,
             timing_cache=cache_path(self.store.folder(), self.host.tensorrt, gpu),
             progress=self.progress,
             inspect=self.inspect,
+            ranges=material.ranges,
+            wanted_int8=material.wanted_int8,
         )
-        built = build_engine(self.trt, model, settings, order)
+        built = build_engine(self.trt, material.model, settings, order)
+        built = replace(built, warnings=(*built.warnings, *material.warnings))
         return self.store.save(built.data, _record(self.key(settings), built))
 
     def _waits(self) -> None:
