@@ -139,7 +139,9 @@ def _rest(read: list[Ran]) -> Ran:
 def _type(tensor: Table) -> Ran:
     text = str(tensor.get("Datatype") or tensor.get("Format/Datatype") or "N/A")
     found = _word(text, _TYPES)
-    return "unknown" if found == "unknown" and text.startswith("N/A") else found or "other"
+    if found == "unknown" and not text.startswith("N/A"):
+        return "other"
+    return found
 
 
 def _word(text: str, patterns: tuple[tuple[Ran, re.Pattern[str]], ...]) -> Ran:
