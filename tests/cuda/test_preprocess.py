@@ -172,7 +172,9 @@ def test_closing_waits_for_the_gpu_and_frees_all(
     picture = picture_of(64, 50)
     with driver.lazy():
         gpu(picture, tensor.device, stream)
+        waits = driver.calls("cuEventSynchronize")
         gpu.close()
+        assert driver.calls("cuEventSynchronize") == waits + 1
         gpu.close()
         assert driver.alive() == alive
     np.testing.assert_array_equal(read(tensor, stream), RULE(picture)[0].ravel())
