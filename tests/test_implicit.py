@@ -210,6 +210,17 @@ def test_what_calibration_saw_beside_the_pairs_is_used() -> None:
     assert "gone" not in implicit.ranges
 
 
+def test_a_range_that_calibration_saw_of_a_float_layer_s_output_is_not_used() -> None:
+    model = explicit(CHAIN, ["out"], CHAIN_AMAX, keep_float=["c"])
+    assert "cc" not in make_implicit(model, {"cc": 9.0}).ranges
+
+
+def test_an_output_of_the_graph_that_is_read_on_may_be_larger_than_its_reader_needs() -> None:
+    implicit = make_implicit(explicit(RESIDUAL, ["out", "ca"], RESIDUAL_AMAX, branches=SKIP))
+    assert "ca" not in implicit.ranges
+    assert "a" in implicit.lost
+
+
 def test_what_fp16_breaks_is_kept_in_float32() -> None:
     model = explicit(RESIDUAL, ["out"], RESIDUAL_AMAX, branches=SKIP)
     implicit = make_implicit(model, islands={"Relu_rb": "too large", "gone": "too large"})
