@@ -1,12 +1,25 @@
-"""A real parser and builder of the TensorRT family, which work without a GPU."""
+"""A real parser and builder of the TensorRT family, which work without a GPU.
+
+What builds with it is edgesdk's own builder: the module is a parameter of it.
+"""
 
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 
+import onnx
 import pytest
 
 from edgesdk._optional import available
+from edgesdk.backends.tensorrt.builder import BuildOrder, BuiltEngine, build_engine
+from edgesdk.backends.tensorrt.inspector import read_layers
+from edgesdk.backends.tensorrt.settings import EngineSettings
+from edgesdk.model import Model
+from tests.tensorrt.logged_layers import LoggedLayers
+
+PLAIN = EngineSettings()
+EMPTY = BuildOrder()
 
 
 class Parser:
@@ -23,12 +36,20 @@ class Parser:
         self.builder = self.trt.Builder(self.logger)
 
     def takes(self, data: bytes) -> bool:
+        """The verdict of TensorRT's parser alone, without our checks."""
         network = self.builder.create_network(0)  # kept: the parser crashes when it is collected
         return bool(self.trt.OnnxParser(network, self.logger).parse(data))
 
     def builds(self, data: bytes) -> bool:
-        network = self.builder.create_network(0)
-        parser = self.trt.OnnxParser(network, self.logger)
-        assert parser.parse(data), [str(parser.get_error(i)) for i in range(parser.num_errors)]
-        config = self.builder.create_builder_config()
-        return self.builder.build_serialized_network(network, config) is not None
+        """True when edgesdk's builder makes an engine of it; otherwise it raises."""
+        return len(self.engine(Model.of(onnx.load_from_string(data))).data) > 0
+
+    def engine(
+        self, model: Model, settings: EngineSettings = PLAIN, order: BuildOrder = EMPTY
+    ) -> BuiltEngine:
+        """What edgesdk's builder makes; its layers come from the log, as there is no GPU."""
+        logged = LoggedLayers()
+        order = replace(
+            order, hear=logged.hear, inspect=lambda trt, data, log: read_layers(logged.json())
+        )
+        return build_engine(self.trt, model, settings, order)

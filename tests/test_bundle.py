@@ -18,6 +18,7 @@ from edgesdk.bundle import (
     Accuracy,
     Bundle,
     Calibration,
+    InputRange,
     LayerPrecision,
     Manifest,
     Origin,
@@ -50,6 +51,7 @@ MANIFEST = Manifest(
         LayerPrecision("first", "Conv", "int8", 300),
         LayerPrecision("depthwise", "Conv", "fp32", 100, 4.2, "too noisy"),
     ),
+    shapes={"images": InputRange((1, 3, 32, 32), (4, 3, 32, 32), (8, 3, 32, 32))},
     calibration=Calibration(
         "balanced",
         "mse",

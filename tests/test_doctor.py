@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from edgesdk.backends import Probe
-from edgesdk.backends.tensorrt.driver import Driver
+from edgesdk.backends.tensorrt.driver import Driver, Gpu
+from edgesdk.backends.tensorrt.place import Place
 from edgesdk.cli.doctor import command
 from edgesdk.devices import load_device, load_jetpack
 from edgesdk.doctor import (
@@ -146,10 +147,13 @@ def test_a_backend_says_itself_what_is_wrong() -> None:
 
 def test_a_missing_driver_is_a_problem_on_a_board_only() -> None:
     none = Driver(problem="there is no NVIDIA driver")
-    assert driver_finding(none, on_board=False).status == "absent"
-    assert "--runtime nvidia" in driver_finding(none, on_board=True).fix
-    good = driver_finding(Driver("12.6", 1), on_board=True)
+    assert driver_finding(none, Place()).status == "absent"
+    in_container = Place(on_board=True, in_container=True)
+    assert driver_finding(none, in_container).status == "problem"
+    assert "--runtime nvidia" in driver_finding(none, in_container).fix
+    good = driver_finding(Driver("12.6", (Gpu("Orin", "8.7", True, 61 * 2**30),)), Place())
     assert (good.status, good.found) == ("ok", "CUDA 12.6")
+    assert good.meaning == "Orin (8.7), 61 GiB shared with the processor"
 
 
 def test_packages_for_a_board_are_looked_for_but_never_imported(

@@ -14,6 +14,7 @@ from edgesdk.bundle.evidence import (
 from edgesdk.bundle.manifest import (
     Accuracy,
     Calibration,
+    InputRange,
     LayerPrecision,
     Manifest,
     Origin,
@@ -30,6 +31,7 @@ __all__ = [
     "Bundle",
     "Calibration",
     "InputChannel",
+    "InputRange",
     "LayerPrecision",
     "Manifest",
     "Origin",

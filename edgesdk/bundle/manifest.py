@@ -197,6 +197,16 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
+class InputRange:
+    """Shapes that an input of varying size may have."""
+
+    min: tuple[int, ...]
+    opt: tuple[int, ...]
+    """The usual one: an engine is tuned for it."""
+    max: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Everything that is known of a bundle, except the graph itself."""
 
@@ -214,6 +224,8 @@ class Manifest:
     """What all operators that do not stand in `layers` compute in."""
     islands: dict[str, str] = field(default_factory=dict)
     """Operators of a FP16 graph that stay in float32 -> why."""
+    shapes: dict[str, InputRange] = field(default_factory=dict)
+    """By input, for those of varying size only; `edgesdk build` fixes all sizes and leaves none."""
     calibration: Calibration | None = None
     accuracy: Accuracy | None = None
     recovery: Recovery | None = None

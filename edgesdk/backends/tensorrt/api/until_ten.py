@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from edgesdk.backends.tensorrt.api.always import Flag
+
 if TYPE_CHECKING:  # attributes of the module are named like their own types
     from edgesdk.backends.tensorrt.api import until_ten  # noqa: PLW0406
 
@@ -15,6 +17,30 @@ class TensorRT(Protocol):
     __version__: str
     # Listening
     IInt8EntropyCalibrator2: type[until_ten.IInt8EntropyCalibrator2]
+
+
+# Building
+
+
+class BuilderFlag(Protocol):
+    """Precisions that a weakly typed network may use."""
+
+    INT8: Flag
+    FP16: Flag
+    OBEY_PRECISION_CONSTRAINTS: Flag
+
+
+class NetworkDefinitionCreationFlag(Protocol):
+    """Kinds of networks."""
+
+    EXPLICIT_BATCH: Flag
+    """The only kind that the ONNX parser fills; 10 and later know no other."""
+
+
+class IBuilderConfig(Protocol):
+    """How a weakly typed network is built."""
+
+    int8_calibrator: IInt8EntropyCalibrator2
 
 
 # Listening
@@ -53,12 +79,17 @@ class ITensor(Protocol):
 
 
 class ILayer(Protocol):
-    """A layer of a network."""
+    """A layer of a network; in a weakly typed one, types can be held."""
 
     num_outputs: int
+    precision: Flag
 
     def get_output(self, index: int) -> until_ten.ITensor:
         """One of its outputs."""
+        ...
+
+    def set_output_type(self, index: int, dtype: Flag) -> None:
+        """Hold an output to a type."""
         ...
 
 

@@ -1,0 +1,126 @@
+"""From a bundle's graph to an engine, with any TensorRT from 8.5 to 11.
+
+Nothing is decided here that the graph or the settings say already: precision comes from the
+graph, shape ranges and the rest from the settings.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from edgesdk.backends.tensorrt.api.always import TensorRT
+from edgesdk.backends.tensorrt.assembly import Assembly
+from edgesdk.backends.tensorrt.built import (
+    BuildOrder,
+    BuiltEngine,
+    DlaReport,
+    EngineLayer,
+    FallbackLayer,
+    no_lines,
+)
+from edgesdk.backends.tensorrt.checks import check_graph, check_settings
+from edgesdk.backends.tensorrt.features import Features, features_of
+from edgesdk.backends.tensorrt.graph_facts import read_facts
+from edgesdk.backends.tensorrt.inspector import inspect_bytes, not_honoured, say_not_honoured
+from edgesdk.backends.tensorrt.log_progress import LogProgress
+from edgesdk.backends.tensorrt.logging import Messages
+from edgesdk.backends.tensorrt.precision import decide_typing
+from edgesdk.backends.tensorrt.progress import Phases, Reporter
+from edgesdk.backends.tensorrt.settings import EngineSettings, ShapeRange
+from edgesdk.backends.tensorrt.timing_cache import TimingCache
+from edgesdk.bundle import Bundle
+from edgesdk.model import Model
+
+__all__ = [
+    "BuildOrder",
+    "BuiltEngine",
+    "DlaReport",
+    "EngineLayer",
+    "FallbackLayer",
+    "build_engine",
+    "settings_for",
+]
+
+
+def settings_for(bundle: Bundle) -> EngineSettings:
+    """What the bundle itself says of its engine: the shape ranges of its inputs."""
+    given = bundle.manifest.shapes
+    return EngineSettings(
+        shapes={name: ShapeRange(one.min, one.opt, one.max) for name, one in given.items()}
+    )
+
+
+def build_engine(
+    trt: TensorRT, model: Model, settings: EngineSettings, order: BuildOrder
+) -> BuiltEngine:
+    """Build an engine of `model` with the TensorRT module `trt`, for the GPU of this machine.
+
+    Raises UsageError for settings that do not fit the graph, and BackendError for a graph or a
+    setting that this TensorRT cannot take (our own checks come first), when TensorRT fails (with
+    its own last lines), and when `order.stop` asked for it.
+    """
+    started = time.monotonic()
+    features = features_of(trt)
+    check_settings(features, model, settings)
+    check_graph(features, model, settings)
+    facts = read_facts(model)
+    typing = decide_typing(features, facts, settings)
+    reporter = Reporter(order.progress, order.stop)
+    notes: list[str] = []
+    messages = Messages(_listener(features, reporter, order))
+    with Assembly(trt, features, messages) as assembly:
+        assembly.parse(model, typing)
+        dla = assembly.configure(settings, typing, order)
+        data = _build(assembly, reporter, order.timing_cache, notes)
+        layers = (order.inspect or inspect_bytes)(trt, data, assembly.log)
+    reporter.at("built", 1.0)
+    reporter.settle()
+    wanted = order.wanted_int8 if settings.implicit_int8 else facts.int8_nodes
+    return BuiltEngine(
+        data=data,
+        version=features.text,
+        seconds=time.monotonic() - started,
+        layers=layers,
+        dla=dla,
+        warnings=(*_int8_warnings(layers, wanted), *assembly.warnings, *notes),
+        log=messages.warnings,
+    )
+
+
+def _build(
+    assembly: Assembly, reporter: Reporter, cache_file: Path | None, notes: list[str]
+) -> bytes:
+    """The engine's bytes; what is wrong with the timing cache goes into `notes`."""
+    cache = TimingCache(cache_file, notes) if cache_file else None
+    if cache:
+        cache.load(assembly.config)
+    data = assembly.build(Phases(reporter), reporter)
+    reporter.settle()
+    if cache:
+        cache.save(assembly.config)
+    return data
+
+
+def _listener(features: Features, reporter: Reporter, order: BuildOrder) -> Callable[[str], None]:
+    """What every line of the log goes to; progress too, where nothing better tells it."""
+    by_log = no_lines if features.progress_monitor else LogProgress(reporter).heard
+
+    def listen(line: str) -> None:
+        by_log(line)
+        with reporter.guard:
+            order.hear(line)
+
+    return listen
+
+
+def _int8_warnings(layers: tuple[EngineLayer, ...], wanted: tuple[str, ...]) -> tuple[str, ...]:
+    if not wanted:
+        return ()
+    if not layers:
+        return (
+            "the engine's layers could not be listed: "
+            f"whether its {len(wanted)} INT8 layers run in INT8 is not known",
+        )
+    return say_not_honoured(not_honoured(layers, wanted), len(wanted))

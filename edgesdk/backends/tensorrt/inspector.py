@@ -1,0 +1,198 @@
+"""What an engine is made of, and whether the INT8 that was asked for really runs in INT8.
+
+TensorRT's inspector answers in JSON: {"Layers": [...]}. A layer is a name alone, or a table with
+Name, LayerType, Inputs, Outputs, TacticName and, from 8.6 on, Metadata with the ONNX nodes. A
+tensor's type stands in "Format/Datatype" as a sentence ("... row major Int8 format") or as a word,
+in the newest in "Datatype". With inputs of varying size it is not stated; then the weights' type
+and the kernel's name (i8i8, f16f16) have to do.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from edgesdk.backends.tensorrt.api.always import ICudaEngine, ILogger, TensorRT
+from edgesdk.backends.tensorrt.built import EngineLayer, Ran
+
+_ONNX = re.compile(r"\[ONNX Layer: (.*?)\](?=[\x1e\x1f,\s\[]|$)")
+_WRAPPED = re.compile(r"^(?:PWN|fusedPointwise|ForeignNode)?[(\[{](.*)[)\]}]$")
+_OWN = re.compile(r"^__my|^Reformatting CopyNode")
+"""Names that TensorRT makes up; in those that end in the next, an ONNX name comes before it."""
+_NUMBERED = re.compile(r"_myl\d+_\d+$")
+_TYPES: tuple[tuple[Ran, re.Pattern[str]], ...] = (
+    ("int8", re.compile(r"\bint8\b", re.IGNORECASE)),
+    ("fp16", re.compile(r"\b(half|fp16|float16)\b", re.IGNORECASE)),
+    ("fp32", re.compile(r"\b(float|fp32|float32)\b", re.IGNORECASE)),
+)
+_KERNELS: tuple[tuple[Ran, re.Pattern[str]], ...] = (
+    ("int8", re.compile(r"(?:^|_)(?:i8i8|i8f32|i8f16|int8)|imma", re.IGNORECASE)),
+    ("fp16", re.compile(r"(?:^|_)(?:f16f16|h1688|h16816|hmma)", re.IGNORECASE)),
+    ("fp32", re.compile(r"(?:^|_)(?:f32f32|tf32f32|scudnn|sgemm)", re.IGNORECASE)),
+)
+_COMPUTES = re.compile(r"conv|correlation|gemm|matmul|matrix|fully|^fc", re.IGNORECASE)
+_MOVES = frozenset({"Reformat", "NoOp", "Constant", "Shuffle", "signal", "wait", "kgen"})
+
+Table = Mapping[str, object]
+
+
+def inspect_bytes(trt: TensorRT, data: bytes, logger: ILogger) -> tuple[EngineLayer, ...]:
+    """Load an engine and list its layers; () when it cannot be loaded here. Needs a GPU."""
+    engine = trt.Runtime(logger).deserialize_cuda_engine(data)
+    return () if engine is None else inspect_engine(trt, engine)
+
+
+def inspect_engine(trt: TensorRT, engine: ICudaEngine) -> tuple[EngineLayer, ...]:
+    """The layers of a loaded engine, in the order in which they run."""
+    inspector = engine.create_engine_inspector()
+    return read_layers(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+
+
+def read_layers(text: str) -> tuple[EngineLayer, ...]:
+    """Layers out of the inspector's JSON; () when it is none."""
+    try:
+        answer = json.loads(text)
+    except json.JSONDecodeError:
+        return ()
+    layers = answer.get("Layers", []) if isinstance(answer, dict) else []
+    return tuple(_layer(row) for row in layers if isinstance(row, (str, dict)))
+
+
+def _layer(row: str | Table) -> EngineLayer:
+    if isinstance(row, str):
+        return EngineLayer(row, origin=onnx_nodes("", row))
+    name, kind, kernel = (str(row.get(key, "")) for key in ("Name", "LayerType", "TacticName"))
+    metadata = str(row.get("Metadata", ""))
+    return EngineLayer(
+        name=name,
+        precision=_precision(row, kernel),
+        device="dla" if "dla" in kind.lower() else "gpu",
+        origin=onnx_nodes(metadata, name),
+        kind=kind,
+        kernel=kernel,
+    )
+
+
+def onnx_nodes(metadata: str, name: str) -> tuple[str, ...]:
+    """ONNX nodes of a layer: as its metadata says, otherwise taken out of its name.
+
+    Names join what was fused: "a + b", "PWN(a)", "PWN(PWN(a), b)", "{ForeignNode[a...b]}" (which
+    tells the two ends and nothing between), "a || b" for layers that run as one.
+    """
+    stated = _ONNX.findall(metadata)
+    return tuple(dict.fromkeys(stated or _names(name)))
+
+
+def _names(text: str) -> Iterator[str]:
+    text = text.strip()
+    wrapped = _WRAPPED.match(text)
+    if wrapped:
+        for part in _split(wrapped[1]):
+            yield from _names(part)
+    elif len(parts := list(_split(text))) > 1:
+        for part in parts:
+            yield from _names(part)
+    elif text and not _OWN.match(text):
+        yield _NUMBERED.sub("", text)
+
+
+def _split(text: str) -> Iterator[str]:
+    """Parts between " + ", " || ", ", " and "...", where no bracket is open."""
+    depth = start = index = 0
+    while index < len(text):
+        depth += (text[index] in "([{") - (text[index] in ")]}")
+        joint = next((j for j in (" + ", " || ", ", ", "...") if text.startswith(j, index)), "")
+        if joint and depth == 0:
+            yield text[start:index]
+            index = start = index + len(joint)
+        else:
+            index += 1
+    yield text[start:]
+
+
+def _precision(row: Table, kernel: str) -> Ran:
+    """That of what a layer reads: an INT8 layer may write float, a quantizing one writes INT8."""
+    read = [_type(tensor) for tensor in _tables(row.get("Inputs"))]
+    weights = row.get("Weights")
+    stored = [_word(str(weights.get("Type", "")), _TYPES)] if isinstance(weights, dict) else []
+    named = _word(kernel, _KERNELS)
+    for wanted in ("int8", "fp16", "fp32"):
+        if wanted in read:
+            return wanted
+    return next((found for found in (*stored, named) if found != "unknown"), _rest(read))
+
+
+def _rest(read: list[Ran]) -> Ran:
+    return "other" if read and "unknown" not in read else "unknown"
+
+
+def _type(tensor: Table) -> Ran:
+    text = str(tensor.get("Datatype") or tensor.get("Format/Datatype") or "N/A")
+    found = _word(text, _TYPES)
+    return "unknown" if found == "unknown" and text.startswith("N/A") else found or "other"
+
+
+def _word(text: str, patterns: tuple[tuple[Ran, re.Pattern[str]], ...]) -> Ran:
+    return next((kind for kind, pattern in patterns if pattern.search(text)), "unknown")
+
+
+def _tables(value: object) -> list[Table]:
+    return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
+
+
+@dataclass(frozen=True)
+class NotHonoured:
+    """An ONNX node that shall run in INT8."""
+
+    node: str
+    precision: Ran
+    """What it runs in; "unknown": no layer of the engine names it, or its type is not stated."""
+    layer: str = ""
+    """The engine's layer."""
+
+    def __str__(self) -> str:
+        if not self.layer:
+            return f"{self.node} (no layer names it)"
+        return f"{self.node} ({self.precision}, in {self.layer!r})"
+
+
+def not_honoured(layers: Iterable[EngineLayer], wanted: Iterable[str]) -> tuple[NotHonoured, ...]:
+    """Nodes of `wanted` that do not run in INT8, or of which the engine does not tell.
+
+    Of several layers that a node went into, those that compute (convolutions, matrix products)
+    count; a layer that only converts counts where there is no other.
+    """
+    by_node: dict[str, list[EngineLayer]] = {}
+    for layer in layers:
+        for node in layer.origin:
+            by_node.setdefault(node, []).append(layer)
+    return tuple(
+        found for node in wanted if (found := _judge(node, by_node.get(node, []))) is not None
+    )
+
+
+def _judge(node: str, layers: list[EngineLayer]) -> NotHonoured | None:
+    computing = [layer for layer in layers if _COMPUTES.search(layer.kind)]
+    counted = computing or [one for one in layers if one.kind not in _MOVES] or layers
+    if any(layer.precision == "int8" for layer in counted):
+        return None
+    if not counted:
+        return NotHonoured(node, "unknown")
+    told = next((one for one in counted if one.precision != "unknown"), counted[0])
+    return NotHonoured(node, told.precision, told.name)
+
+
+def say_not_honoured(found: tuple[NotHonoured, ...], wanted: int) -> tuple[str, ...]:
+    """Sentences for people; none: all INT8 was honoured."""
+    wrong = [one for one in found if one.precision != "unknown"]
+    unclear = [one for one in found if one.precision == "unknown"]
+    said = []
+    if wrong:
+        listed = ", ".join(map(str, wrong))
+        said.append(f"INT8 NOT HONOURED: {len(wrong)} of {wanted} layers asked for: {listed}")
+    if unclear:
+        listed = ", ".join(map(str, unclear))
+        said.append(f"of {len(unclear)} of {wanted} INT8 layers the engine does not tell: {listed}")
+    return tuple(said)

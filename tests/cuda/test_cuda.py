@@ -1,0 +1,428 @@
+"""Memory, streams, events, kernels and contexts through the real pycuda.
+
+On a stand-in for the driver: this shows that our calls obey the driver's rules. It shows nothing
+of a GPU, and nothing of asynchrony but that what the lazy mode puts off is not used too early.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgesdk.backends.tensorrt.cuda import Cuda, Event, Module
+from edgesdk.errors import BackendError, UsageError
+from tests.cuda.stand_in import ILLEGAL_ADDRESS, LAUNCH_FAILED, OUT_OF_MEMORY, StandIn
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    library = tmp_path_factory.mktemp("twin") / "twin.so"
+    headers = f"-I{HERE.parent / 'stand_in_driver'}"
+    command = ["g++", "-std=c++17", "-fPIC", "-shared", headers, "-o", str(library)]
+    subprocess.run([*command, str(HERE / "twin.cpp")], check=True)
+    return b"STAND-IN TWIN %s\n" % str(library).encode()
+
+
+@pytest.fixture
+def module(cuda: Cuda, image: bytes) -> Module:
+    return cuda.module(image)
+
+
+def in_a_thread(work: Callable[[], object]) -> None:
+    """Run it elsewhere; its error is raised here."""
+    errors: list[Exception] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=guarded)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+
+
+def test_the_gpu_is_described(cuda: Cuda) -> None:
+    assert (cuda.name, cuda.compute_capability) == ("stand-in for Orin", "8.7")
+    assert cuda.memory_bytes == 8 << 30
+    assert cuda.free_bytes() == 8 << 30
+
+
+def test_on_a_jetson_both_sides_of_a_buffer_are_one_memory(driver: StandIn) -> None:
+    cuda = Cuda.open()
+    assert cuda.integrated
+    buffer, stream = cuda.buffer(100), cuda.stream()
+    buffer.upload(stream)
+    buffer.download(stream)
+    assert (driver.live("pinned"), driver.live("device")) == (1, 0)
+    assert driver.calls("cuMemcpyHtoDAsync") == driver.calls("cuMemcpyDtoHAsync") == 0
+    cuda.close()
+
+
+def test_elsewhere_each_side_has_its_own(driver: StandIn) -> None:
+    with driver.discrete():
+        cuda = Cuda.open()
+        assert not cuda.integrated
+        buffer = cuda.buffer(100)
+        assert (driver.live("pinned"), driver.live("device"), driver.bytes()) == (1, 1, 200)
+        assert not buffer.mapped
+        cuda.close()
+
+
+@pytest.mark.parametrize(("memory", "mapped"), [("mapped", True), ("copied", False)])
+def test_the_kind_of_memory_can_be_asked_for(driver: StandIn, memory: str, mapped: bool) -> None:
+    cuda = Cuda.open(memory=memory)  # type: ignore[arg-type]
+    assert cuda.buffer(8).mapped is mapped
+    cuda.close()
+
+
+def test_what_goes_up_comes_down(cuda: Cuda, module: Module) -> None:
+    stream, source, target = cuda.stream(), cuda.buffer(16), cuda.buffer(16)
+    source.host.view(np.float32)[:] = [1, 2, 3, 4]
+    source.upload(stream)
+    arguments = [np.uint64(source.device), np.uint64(target.device), np.int32(4)]
+    module.launch(
+        "scale", (1, 1, 1), (32, 1, 1), [*arguments, np.float32(10), np.float64(0.5)], stream
+    )
+    target.download(stream)
+    stream.synchronize()
+    assert target.host.view(np.float32).tolist() == [10.5, 20.5, 30.5, 40.5]
+
+
+def test_a_struct_is_a_kernel_s_argument(cuda: Cuda, module: Module) -> None:
+    stream, target = cuda.stream(), cuda.buffer(8)
+    point = np.zeros(1, [("x", np.float32), ("y", np.float32), ("target", np.uint64)])[0]
+    point["x"], point["y"], point["target"] = 3, 4, target.device
+    module.launch("put", (1, 1, 1), (1, 1, 1), [point], stream)
+    target.download(stream)
+    stream.synchronize()
+    assert target.host.view(np.float32).tolist() == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("name", "block", "arguments", "says"),
+    [
+        ("scale", (2048, 1, 1), 5, "invalid argument"),
+        ("scale", (32, 1, 1), 4, "invalid argument"),
+        ("scall", (32, 1, 1), 5, "named symbol not found"),
+    ],
+    ids=["block too large", "an argument too few", "unknown kernel"],
+)
+def test_a_wrong_launch_is_refused(
+    cuda: Cuda, module: Module, name: str, block: tuple[int, int, int], arguments: int, says: str
+) -> None:
+    stream, buffer = cuda.stream(), cuda.buffer(4)
+    address = np.uint64(buffer.device)
+    given = [address, address, np.int32(1), np.float32(1), np.float64(0)][:arguments]
+    with pytest.raises(BackendError, match=says):
+        module.launch(name, (1, 1, 1), block, given, stream)
+
+
+def test_an_argument_without_a_type_is_refused(cuda: Cuda, module: Module) -> None:
+    with pytest.raises(UsageError, match="numpy scalar, found int"):
+        module.launch("scale", (1, 1, 1), (1, 1, 1), [1], cuda.stream())  # type: ignore[list-item]
+
+
+def test_code_of_another_gpu_is_refused_with_what_to_do(cuda: Cuda) -> None:
+    with pytest.raises(BackendError, match="kernel image is invalid") as caught:
+        cuda.module(b"\x7fELF, but not for this one")
+    assert "let it be made here" in caught.value.hint
+
+
+def test_a_copy_beyond_the_buffer_is_refused(cuda: Cuda) -> None:
+    buffer, stream = cuda.buffer(16), cuda.stream()
+    with pytest.raises(UsageError, match="16 bytes, 17"):
+        buffer.upload(stream, 17)
+
+
+def test_an_overrun_that_gets_to_the_driver_is_an_error_of_ours(driver: StandIn) -> None:
+    cuda = Cuda.open(memory="copied")
+    small, large, stream = cuda.buffer(8), cuda.buffer(16), cuda.stream()
+    with pytest.raises(BackendError, match="invalid argument"), cuda.active():
+        from pycuda import driver as pycuda
+
+        pycuda.memcpy_htod_async(small.device, large.host, stream.raw)
+    cuda.close()
+
+
+def test_part_of_a_buffer_can_be_copied(driver: StandIn) -> None:
+    cuda = Cuda.open(memory="copied")
+    buffer, stream = cuda.buffer(4), cuda.stream()
+    buffer.host[:] = 1
+    buffer.upload(stream)
+    buffer.host[:] = 2
+    buffer.upload(stream, 2)
+    buffer.download(stream)
+    stream.synchronize()
+    assert buffer.host.tolist() == [2, 2, 1, 1]
+    cuda.close()
+
+
+def test_without_a_synchronize_the_answer_is_not_there_yet(driver: StandIn) -> None:
+    cuda = Cuda.open(memory="copied")
+    with driver.lazy():
+        buffer, stream = cuda.buffer(4), cuda.stream()
+        buffer.host[:] = 7
+        buffer.upload(stream)
+        stream.synchronize()
+        buffer.host[:] = 0
+        buffer.download(stream)
+        assert buffer.host.tolist() == [0, 0, 0, 0]
+        assert driver.waiting() == 1
+        stream.synchronize()
+        assert buffer.host.tolist() == [7, 7, 7, 7]
+    cuda.close()
+
+
+def test_an_event_is_passed_when_the_stream_has_come_so_far(driver: StandIn) -> None:
+    cuda = Cuda.open(memory="copied")
+    with driver.lazy():
+        buffer, stream, event = cuda.buffer(4), cuda.stream(), cuda.event()
+        event.synchronize()  # never set: nothing to wait for
+        buffer.host[:] = 5
+        buffer.upload(stream)
+        buffer.download(stream)
+        event.record(stream)
+        buffer.host[:] = 0
+        event.synchronize()
+        assert driver.waiting() == 0
+    cuda.close()
+
+
+def test_events_measure_what_lies_between_them(cuda: Cuda) -> None:
+    stream, events = cuda.stream(), [cuda.event(), cuda.event()]
+    events[0].record(stream)
+    time.sleep(0.02)
+    events[1].record(stream)
+    stream.synchronize()
+    assert 20 <= events[1].ms_since(events[0]) < 2000
+
+
+def test_the_time_of_events_that_were_never_set_is_refused(cuda: Cuda) -> None:
+    with pytest.raises(BackendError, match="invalid resource handle"):
+        cuda.event().ms_since(cuda.event())
+
+
+def opened_by(cuda: Cuda, image: bytes) -> list[Callable[[], object]]:
+    """A use of each kind of thing."""
+    buffer, stream, event, module = cuda.buffer(8), cuda.stream(), cuda.event(), cuda.module(image)
+    other = cuda.stream()
+    return [
+        lambda: buffer.host,
+        lambda: buffer.device,
+        lambda: buffer.upload(other),
+        stream.synchronize,
+        lambda: stream.handle,
+        lambda: event.record(other),
+        lambda: module.launch("put", (1, 1, 1), (1, 1, 1), [], other),
+    ]
+
+
+def test_closing_frees_everything_and_later_uses_are_refused(
+    cuda: Cuda, driver: StandIn, image: bytes
+) -> None:
+    uses = opened_by(cuda, image)
+    assert {"pinned", "stream", "event", "module", "primary"} <= driver.alive().keys()
+    cuda.close()
+    assert driver.alive() == {}
+    cuda.close()
+    for use in uses:
+        with pytest.raises(BackendError, match="closed"):
+            use()
+    for make in (lambda: cuda.buffer(1), cuda.stream, cuda.event, cuda.free_bytes):
+        with pytest.raises(BackendError, match="closed"):
+            make()
+
+
+def test_each_thing_is_freed_alone_and_twice_is_harmless(cuda: Cuda, driver: StandIn) -> None:
+    things = [cuda.buffer(8), cuda.stream(), cuda.event()]
+    for thing in [*things, *things]:
+        thing.close()
+    assert driver.alive() == {"primary": 1}
+
+
+def test_what_nobody_holds_any_more_is_freed(driver: StandIn) -> None:
+    cuda = Cuda.open(memory="copied")
+    buffer, stream, event = cuda.buffer(8), cuda.stream(), cuda.event()
+    assert driver.live("device") == 1
+    del buffer, stream, event
+    assert driver.alive() == {"primary": 1}
+    del cuda
+    assert driver.alive() == {}
+
+
+def test_it_may_be_closed_by_another_thread(cuda: Cuda, driver: StandIn, image: bytes) -> None:
+    opened_by(cuda, image)
+    in_a_thread(cuda.close)
+    assert driver.alive() == {}
+
+
+def test_what_another_thread_opened_can_be_used_and_dropped_here(driver: StandIn) -> None:
+    made: list[object] = []
+    cuda = Cuda.open()
+    in_a_thread(lambda: made.extend([cuda.buffer(4), cuda.stream(), cuda.event()]))
+    made[1].synchronize()  # type: ignore[attr-defined]
+    made.clear()
+    assert driver.alive() == {"primary": 1}
+    cuda.close()
+
+
+def test_a_view_of_host_memory_outlives_its_buffer(cuda: Cuda, driver: StandIn) -> None:
+    buffer = cuda.buffer(4)
+    view = buffer.host.view(np.float32)
+    view[:] = 1.5
+    cuda.close()
+    assert view.tolist() == [1.5]
+    assert driver.alive() == {"pinned": 1, "primary": 1}
+    del view
+    assert driver.alive() == {}
+
+
+def test_threads_work_side_by_side_on_streams_of_their_own(cuda: Cuda, image: bytes) -> None:
+    module, wrong = cuda.module(image), []
+
+    def work(number: int) -> None:
+        stream, source, target = cuda.stream(), cuda.buffer(40), cuda.buffer(40)
+        for round_ in range(200):
+            source.host.view(np.float32)[:] = number + round_
+            source.upload(stream)
+            given = [np.uint64(source.device), np.uint64(target.device), np.int32(10)]
+            numbers = [np.float32(2), np.float64(0)]
+            module.launch("scale", (1, 1, 1), (10, 1, 1), [*given, *numbers], stream)
+            target.download(stream)
+            stream.synchronize()
+            if target.host.view(np.float32).tolist() != [2.0 * (number + round_)] * 10:
+                wrong.append((number, round_))
+
+    threads = [threading.Thread(target=work, args=(1000 * n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_the_context_of_another_library_is_current_again_afterwards(driver: StandIn) -> None:
+    from pycuda import driver as pycuda
+
+    pycuda.init()
+    theirs = pycuda.Device(0).retain_primary_context()
+    theirs.push()
+    cuda = Cuda.open()
+    cuda.buffer(8).close()
+    with cuda.active(), cuda.active():
+        cuda.free_bytes()
+    cuda.close()
+    assert pycuda.Context.get_current().handle == theirs.handle
+    assert driver.context_depth() == 1
+    pycuda.mem_alloc(4).free()  # theirs still works
+    theirs.pop()
+    theirs.push()
+    theirs.detach()
+    driver.library.cuCtxPopCurrent_v2(None)
+
+
+def test_the_primary_context_lives_as_long_as_someone_uses_it(driver: StandIn) -> None:
+    first, second = Cuda.open(), Cuda.open()
+    buffer = second.buffer(8)
+    first.close()
+    buffer.host[:] = 1
+    assert driver.live("primary") == 1
+    second.close()
+
+
+def test_too_little_memory_is_said_in_bytes(driver: StandIn) -> None:
+    cuda = Cuda.open()
+    with driver.memory(4 << 20):
+        kept = cuda.buffer(3 << 20)
+        with pytest.raises(BackendError) as caught:
+            cuda.buffer(2 << 20)
+        assert "2.0 MiB were asked for, 1.0 MiB of 4.0 MiB are free" in caught.value.message
+        assert "close other sessions" in caught.value.hint
+        assert driver.live("pinned") == 1
+        kept.close()
+    cuda.close()
+
+
+def test_when_the_device_side_fails_the_host_side_is_not_left_behind(driver: StandIn) -> None:
+    cuda = Cuda.open(memory="copied")
+    driver.fail_next("cuMemAlloc", OUT_OF_MEMORY, times=2)  # pycuda collects garbage, tries again
+    with pytest.raises(BackendError, match="memory is full"):
+        cuda.buffer(8)
+    assert driver.alive() == {"primary": 1}
+    cuda.close()
+
+
+@pytest.mark.parametrize("code", [LAUNCH_FAILED, ILLEGAL_ADDRESS])
+def test_a_kernel_that_crashes_says_that_the_process_must_start_again(
+    cuda: Cuda, driver: StandIn, code: int
+) -> None:
+    stream = cuda.stream()
+    driver.fail_next("cuStreamSynchronize", code)
+    with pytest.raises(BackendError) as caught:
+        stream.synchronize()
+    assert "start it again" in caught.value.hint
+
+
+def test_memory_that_was_freed_while_it_was_needed_is_an_error(driver: StandIn) -> None:
+    """The driver waits before it frees: what it waits for has run, and nothing is left to fail."""
+    cuda = Cuda.open(memory="copied")
+    with driver.lazy():
+        buffer, stream = cuda.buffer(4), cuda.stream()
+        buffer.host[:] = 3
+        buffer.upload(stream)
+        buffer.close()
+        assert driver.waiting() == 0
+        stream.synchronize()
+    cuda.close()
+
+
+def test_there_is_no_second_gpu(driver: StandIn) -> None:
+    with pytest.raises(BackendError, match="no GPU number 1, there are 1"):
+        Cuda.open(1)
+
+
+def test_a_driver_that_does_not_start_is_an_error_of_ours(driver: StandIn) -> None:
+    driver.fail_next("cuInit", 100)
+    with pytest.raises(BackendError, match="no CUDA-capable device"):
+        Cuda.open()
+
+
+EXITS = {
+    "everything is open": "kept = [cuda.buffer(8), cuda.stream(), cuda.event()]",
+    "a view is held": "view = cuda.buffer(8).host",
+    "it is part of a cycle": "a = [cuda.stream()]; a.append(a)",
+    "another thread made it": (
+        "import threading; made = []\n"
+        "t = threading.Thread(target=lambda: made.append(cuda.stream())); t.start(); t.join()"
+    ),
+    "it was closed": "cuda.buffer(8); cuda.close()",
+    "an error ends it": "s = cuda.stream(); raise SystemExit(0)",
+}
+
+
+@pytest.mark.parametrize("left", EXITS.values(), ids=EXITS)
+def test_a_program_that_ends_without_closing_ends_silently(left: str) -> None:
+    code = f"from edgesdk.backends.tensorrt.cuda import Cuda\ncuda = Cuda.open()\n{left}\n"
+    ended = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_an_event_of_a_closed_stream_is_refused_by_name(cuda: Cuda) -> None:
+    stream, event = cuda.stream(), cuda.event()
+    stream.close()
+    assert isinstance(event, Event)
+    with pytest.raises(BackendError, match="this stream is closed"):
+        event.record(stream)

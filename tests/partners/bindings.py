@@ -1,0 +1,117 @@
+"""TensorRT's real Python bindings of six versions, importable on a machine without TensorRT.
+
+The bindings come from the package index (about 5 MB each, without dependencies). What they load,
+libnvinfer and its two companions, is replaced by a stub library whose factories give nothing: the
+whole API can be looked at and subclassed, and no object of TensorRT can be made. 8.5 (JetPack 5)
+is not on the index for any Python; 8.6.1 is the oldest that is.
+
+    python -m tests.partners.bindings           installs what is missing
+    python -m tests.partners.bindings lists     writes tests/tensorrt_api/<version>.json anew
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.partners import folder
+
+PACKAGES = {
+    "8.6.1": "tensorrt-bindings==8.6.1",
+    "10.3.0": "tensorrt-cu12-bindings==10.3.0",
+    "10.13.3": "tensorrt-cu12-bindings==10.13.3.9",
+    "10.16.1": "tensorrt-cu13-bindings==10.16.1.11",
+    "11.0.0": "tensorrt-cu13-bindings==11.0.0.114",
+    "11.4.0": "tensorrt-cu13-bindings==11.4.0.106",
+}
+"""Version -> the package that has its bindings."""
+
+LISTS = Path(__file__).parent.parent / "tensorrt_api"
+STUB = Path(__file__).parent.parent / "tensorrt_stub.cpp"
+LIBRARIES = ("nvinfer", "nvinfer_plugin", "nvonnxparser", "nvparsers")
+MODULE = """\
+from tensorrt_bindings import *
+from tensorrt_bindings import __version__
+"""
+"""NVIDIA's package `tensorrt` is such a shell around `tensorrt_bindings`."""
+
+
+def home(version: str) -> Path:
+    """Where the bindings of `version` are, or would be."""
+    return folder("bindings") / version
+
+
+def installed(version: str) -> bool:
+    """The mark is written last: half an installation is none."""
+    mark = home(version) / "complete"
+    return mark.exists() and mark.read_text() == PACKAGES[version]
+
+
+def run(version: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Python in a process of its own that can import `tensorrt` of `version`. Skips without it."""
+    if not installed(version):
+        pytest.skip(f"needs TensorRT's bindings {version}: scripts/partners")
+    own = home(version)
+    paths = [str(own), str(Path(__file__).parents[2])]
+    libraries = [str(own / "lib"), os.environ.get("LD_LIBRARY_PATH", "")]
+    env = os.environ | {
+        "PYTHONPATH": os.pathsep.join(paths),
+        "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
+    }
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, env=env, check=False
+    )
+
+
+def fresh_list(version: str) -> str:
+    """What the real bindings offer today, as the committed lists have it."""
+    done = run(version, "-m", "tests.tensorrt_dump", "tensorrt")
+    if done.returncode:
+        raise RuntimeError(f"the bindings {version} do not load: {done.stderr.strip()}")
+    json.loads(done.stdout)
+    return done.stdout
+
+
+def compile_stubs(target: Path, major: str) -> None:
+    compiler = shutil.which("g++")
+    if compiler is None:
+        raise RuntimeError("g++ is needed to compile the stub libraries: apt install g++")
+    target.mkdir(parents=True)
+    first = target / f"lib{LIBRARIES[0]}.so.{major}"
+    command = [compiler, "-shared", "-fPIC", "-O1", str(STUB), "-o", str(first)]
+    subprocess.run(command, check=True)
+    for name in LIBRARIES[1:]:
+        shutil.copy(first, target / f"lib{name}.so.{major}")
+
+
+def install(version: str) -> None:
+    print(f"installing TensorRT's bindings {version}", file=sys.stderr)
+    own = home(version)
+    shutil.rmtree(own, ignore_errors=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--no-deps", "--target", str(own), PACKAGES[version]], check=True)
+    compile_stubs(own / "lib", version.partition(".")[0])
+    (own / "tensorrt").mkdir()
+    (own / "tensorrt" / "__init__.py").write_text(MODULE)
+    (own / "complete").write_text(PACKAGES[version])
+
+
+def main(arguments: list[str]) -> None:
+    for version in PACKAGES:
+        if not installed(version):
+            install(version)
+    if arguments == ["lists"]:
+        LISTS.mkdir(exist_ok=True)
+        for version in PACKAGES:
+            print(f"writing the list of {version}", file=sys.stderr)
+            (LISTS / f"{version}.json").write_text(fresh_list(version))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
