@@ -21,7 +21,7 @@ from edgesdk.backends.tensorrt.built import (
     no_lines,
 )
 from edgesdk.backends.tensorrt.checks import check_graph, check_settings
-from edgesdk.backends.tensorrt.features import Features, features_of
+from edgesdk.backends.tensorrt.features import features_of
 from edgesdk.backends.tensorrt.graph_facts import read_facts
 from edgesdk.backends.tensorrt.inspector import inspect_bytes, not_honoured, say_not_honoured
 from edgesdk.backends.tensorrt.log_progress import LogProgress
@@ -69,7 +69,9 @@ def build_engine(
     typing = decide_typing(features, facts, settings)
     reporter = Reporter(order.progress, order.stop)
     notes: list[str] = []
-    messages = Messages(_listener(features, reporter, order))
+    nodes = len(model.proto.graph.node)
+    by_log = no_lines if features.progress_monitor else LogProgress(reporter, nodes).heard
+    messages = Messages(_listener(by_log, reporter, order))
     with Assembly(trt, features, messages) as assembly:
         assembly.parse(model, typing)
         dla = assembly.configure(settings, typing, order)
@@ -103,9 +105,10 @@ def _build(
     return data
 
 
-def _listener(features: Features, reporter: Reporter, order: BuildOrder) -> Callable[[str], None]:
-    """What every line of the log goes to; progress too, where nothing better tells it."""
-    by_log = no_lines if features.progress_monitor else LogProgress(reporter).heard
+def _listener(
+    by_log: Callable[[str], None], reporter: Reporter, order: BuildOrder
+) -> Callable[[str], None]:
+    """What every line of the log goes to; nothing may be raised from it."""
 
     def listen(line: str) -> None:
         by_log(line)

@@ -33,6 +33,8 @@ _KERNELS: tuple[tuple[Ran, re.Pattern[str]], ...] = (
     ("fp32", re.compile(r"(?:^|_)(?:f32f32|tf32f32|scudnn|sgemm)", re.IGNORECASE)),
 )
 _COMPUTES = re.compile(r"conv|correlation|gemm|matmul|matrix|fully|^fc", re.IGNORECASE)
+_FUSED = re.compile(r"^__myl_\w*?(?:Corr|Conv|Gemm|Fc)(?=[A-Z_])")
+"""Kernels that TensorRT writes itself are named after their steps, four letters each."""
 _MOVES = frozenset({"Reformat", "NoOp", "Constant", "Shuffle", "signal", "wait", "kgen"})
 
 Table = Mapping[str, object]
@@ -113,8 +115,14 @@ def _split(text: str) -> Iterator[str]:
 
 
 def _precision(row: Table, kernel: str) -> Ran:
-    """That of what a layer reads: an INT8 layer may write float, a quantizing one writes INT8."""
+    """That of what a layer reads: an INT8 layer may write float, a quantizing one writes INT8.
+
+    One that multiplies INT8 weights computes in INT8, though it may quantize its input itself.
+    """
     read = [_type(tensor) for tensor in _tables(row.get("Inputs"))]
+    constants = [_type(tensor) for tensor in _tables(row.get("Constants"))]
+    if "int8" in constants and _FUSED.search(kernel):
+        return "int8"
     weights = row.get("Weights")
     stored = [_word(str(weights.get("Type", "")), _TYPES)] if isinstance(weights, dict) else []
     named = _word(kernel, _KERNELS)
@@ -131,7 +139,9 @@ def _rest(read: list[Ran]) -> Ran:
 def _type(tensor: Table) -> Ran:
     text = str(tensor.get("Datatype") or tensor.get("Format/Datatype") or "N/A")
     found = _word(text, _TYPES)
-    return "unknown" if found == "unknown" and text.startswith("N/A") else found or "other"
+    if found == "unknown" and not text.startswith("N/A"):
+        return "other"
+    return found
 
 
 def _word(text: str, patterns: tuple[tuple[Ran, re.Pattern[str]], ...]) -> Ran:
@@ -174,7 +184,9 @@ def not_honoured(layers: Iterable[EngineLayer], wanted: Iterable[str]) -> tuple[
 
 
 def _judge(node: str, layers: list[EngineLayer]) -> NotHonoured | None:
-    computing = [layer for layer in layers if _COMPUTES.search(layer.kind)]
+    computing = [
+        layer for layer in layers if _COMPUTES.search(layer.kind) or _FUSED.search(layer.kernel)
+    ]
     counted = computing or [one for one in layers if one.kind not in _MOVES] or layers
     if any(layer.precision == "int8" for layer in counted):
         return None
