@@ -2,8 +2,9 @@
 
 The bindings come from the package index (about 5 MB each, without dependencies). What they load,
 libnvinfer and its two companions, is replaced by a stub library whose factories give nothing: the
-whole API can be looked at and subclassed, and no object of TensorRT can be made. 8.5 (JetPack 5)
-is not on the index for any Python; 8.6.1 is the oldest that is.
+whole API can be looked at and subclassed, and no object of TensorRT can be made. 8.6.1 is the
+oldest that the index has; the list of 8.5 (JetPack 5) is read from NVIDIA's source of the
+bindings instead, by tests.tensorrt_source.
 
     python -m tests.partners.bindings           installs what is missing
     python -m tests.partners.bindings lists     writes tests/tensorrt_api/<version>.json anew

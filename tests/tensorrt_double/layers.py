@@ -64,6 +64,12 @@ class Graph:
         return any(maker is not None and maker.op_type == "DequantizeLinear" for maker in made_by)
 
 
+def quantized_nodes(model: onnx.ModelProto) -> list[str]:
+    """Nodes between Q/DQ pairs, and the pairs; DLA of TensorRT 8 takes none of them."""
+    graph = Graph(model)
+    return [n.name for n in graph.nodes if n.op_type in QDQ or graph.quantized(n)]
+
+
 @dataclass(frozen=True)
 class Choice:
     """What decides a layer's precision and place, beyond the graph."""
