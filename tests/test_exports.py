@@ -243,7 +243,7 @@ def test_an_unknown_form_names_the_known_ones(tmp_path: Path) -> None:
 
 COMMON = {"onnx", "saveEngine", "useDLACore", "allowGPUFallback", "memPoolSize", "timingCacheFile"}
 COMMON |= {"profilingVerbosity", "exportLayerInfo", "minShapes", "optShapes", "maxShapes"}
-WEAK = {"int8", "fp16", "calib", "precisionConstraints", "layerPrecisions"}
+WEAK = {"int8", "fp16", "calib", "precisionConstraints", "layerPrecisions", "layerOutputTypes"}
 SINCE_86 = {"builderOptimizationLevel", "versionCompatible", "skipInference"}
 # As samples/common/sampleOptions.cpp of these releases parses them; 11's no-op --stronglyTyped and
 # 8.5's --buildOnly are noted as they are.

@@ -66,7 +66,7 @@ def build_engine(
     check_settings(features, model, settings)
     check_graph(features, model, settings)
     facts = read_facts(model)
-    typing = decide_typing(features, facts, settings)
+    typing = decide_typing(features, facts, settings, order.pinned)
     reporter = Reporter(order.progress, order.stop)
     notes: list[str] = []
     nodes = len(model.proto.graph.node)
