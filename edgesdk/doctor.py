@@ -58,17 +58,16 @@ def diagnose(root: Path = Path("/")) -> Diagnosis:
     Never raises for what is absent.
     """
     board, place = read_board(root), this_place(root)
-    jetpack = place.jetpack
     probes = [load_backend(name).probe() for name in backend_names()]
-    opencv = opencv_findings(opencv_build(), on_board=board is not None)
+    opencv = opencv_findings(opencv_build(), on_board=place.on_board)
     findings = (
-        python_finding(jetpack, platform.python_version()),
+        python_finding(place.jetpack, platform.python_version()),
         Finding("edgesdk", "ok", __version__, "this is what reports and bundles will name"),
         *opencv,
         *(backend_finding(probe) for probe in probes),
         driver_finding(probe_driver(), place),
-        *(package_finding(package, on_board=board is not None) for package in PACKAGES),
-        *board_findings(board, jetpack),
+        *(package_finding(package, on_board=place.on_board) for package in PACKAGES),
+        *board_findings(board, place),
     )
     fast = any(probe.usable for probe in probes if probe.backend != "reference")
     return Diagnosis(findings, usable=fast and opencv[0].status == "ok")
@@ -199,8 +198,12 @@ def _version(distribution: str) -> str:
         return "installed"
 
 
-def board_findings(board: Board | None, jetpack: JetPack | None) -> tuple[Finding, ...]:
+def board_findings(board: Board | None, place: Place) -> tuple[Finding, ...]:
     """Which Jetson this is, and which profile is its own."""
+    jetpack = place.jetpack
+    if board is None and place.on_board:
+        meaning = "a container hides which one: name it with --device, and --jetpack"
+        return (Finding("board", "info", "a Jetson, by its kernel", meaning),)
     if board is None:
         meaning = "bundles are made and tried here; engines and latency come from a board"
         return (Finding("board", "info", "not a Jetson", meaning),)

@@ -36,7 +36,12 @@ def affine() -> Model:
     return Model.of(helper.make_model(graph, opset_imports=opsets, ir_version=8), "affine")
 
 
-@pytest.fixture(params=backend_names())
+def with_marks(name: str) -> object:
+    """So that `-m gpu` runs this suite on the GPU as well."""
+    return pytest.param(name, marks=pytest.mark.gpu) if name == "tensorrt" else name
+
+
+@pytest.fixture(params=map(with_marks, backend_names()))
 def backend(request: pytest.FixtureRequest) -> Backend:
     chosen = load_backend(request.param)
     probe = chosen.probe()

@@ -73,6 +73,15 @@ def test_on_a_board_the_module_its_jetpack_and_its_profile_are_named(nano: Path)
     assert named(findings, "device profile").found == "orin-nano-8gb"
 
 
+def test_a_container_on_a_board_is_told_that_the_board_is_hidden(tmp_path: Path) -> None:
+    (tmp_path / "proc/sys/kernel").mkdir(parents=True)
+    (tmp_path / "proc/sys/kernel/osrelease").write_text("5.15.148-tegra\n")
+    (tmp_path / ".dockerenv").touch()
+    findings = diagnose(tmp_path).findings
+    assert named(findings, "board").found == "a Jetson, by its kernel"
+    assert "--runtime nvidia" in named(findings, "CUDA driver").fix
+
+
 def test_a_board_without_a_profile_is_told_how_to_get_one(nano: Path) -> None:
     compatible = nano / "proc/device-tree/compatible"
     compatible.write_text("nvidia,p3737-0000+p3701-0008\0nvidia,tegra234\0")

@@ -32,18 +32,21 @@ void run(void (*kernel)(Arguments), const unsigned* grid, const unsigned* block,
 
 }  // namespace
 
-#define TWIN(name)                                                              \
-  extern "C" void preprocess_##name(const unsigned grid[3], const unsigned block[3], \
-                                    void** args) {                              \
-    run(kernel_##name, grid, block, args);                                      \
-  }
+// Beside each kernel, the bytes of its parameters: the driver's stand-in refuses others.
+#define TWIN(name)                                                                        \
+  extern "C" void preprocess_##name(const unsigned grid[3], const unsigned block[3],      \
+                                    void** args) {                                        \
+    run(kernel_##name, grid, block, args);                                                \
+  }                                                                                       \
+  extern "C" const unsigned* const preprocess_##name##_parameters;                        \
+  const unsigned* const preprocess_##name##_parameters = parameters;
+namespace {
+const unsigned parameters[] = {sizeof(Arguments), 0};
+}
 TWIN(bgr_float32)
 TWIN(bgr_float16)
 TWIN(nv12_float32)
 TWIN(nv12_float16)
-
-// How many bytes of parameters each kernel takes, for the driver's stand-in.
-extern "C" std::uint64_t twin_arguments_bytes() { return sizeof(Arguments); }
 
 // The layout, in the order of the struct: its size, then the offset of each member.
 extern "C" void twin_layout(std::uint64_t* out) {

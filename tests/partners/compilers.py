@@ -1,4 +1,4 @@
-"""CUDA's real compilers, which need no GPU: NVRTC of CUDA 12.6, 12.9 and 13.0, and nvcc 13.0.
+"""CUDA's real compilers, which need no GPU: NVRTC of CUDA 11.8, 12.6, 12.9, 13.0, and nvcc 13.0.
 
 They are pip packages, each unpacked into a folder of its own: two of one name cannot be installed
 side by side.
@@ -15,11 +15,13 @@ from pathlib import Path
 from tests.partners import folder
 
 NVRTC = {
+    "11.8": "nvidia-cuda-nvrtc-cu11==11.8.89",
     "12.6": "nvidia-cuda-nvrtc-cu12==12.6.85",
     "12.9": "nvidia-cuda-nvrtc-cu12==12.9.86",
     "13.0": "nvidia-cuda-nvrtc==13.0.88",
 }
-"""By CUDA release: JetPack 6.1 to 6.2, the last of CUDA 12, JetPack 7.0 and 7.1."""
+"""By CUDA release: the nearest to JetPack 5 (11.4), JetPack 6.1 to 6.2, the last of CUDA 12,
+JetPack 7.0 and 7.1."""
 NVCC = (
     "nvidia-cuda-nvcc==13.0.88",
     "nvidia-nvvm==13.0.88",

@@ -16,6 +16,7 @@ from onnx import helper
 
 from edgesdk.backends.tensorrt.builder import BuildOrder, BuiltEngine, build_engine, settings_for
 from edgesdk.backends.tensorrt.features import features_of
+from edgesdk.backends.tensorrt.inspector import inspect_bytes
 from edgesdk.backends.tensorrt.logging import Messages, make_log
 from edgesdk.backends.tensorrt.pools import memory_of
 from edgesdk.backends.tensorrt.refit import refit
@@ -445,3 +446,36 @@ def test_progress_never_falls_and_ends_at_one(version: str) -> None:
 def test_a_build_is_stopped_between_two_steps(version: str) -> None:
     with pytest.raises(BackendError, match="the build was stopped"):
         build(make_tensorrt(version), float_net(), order=BuildOrder(stop=lambda: True))
+
+
+@pytest.mark.parametrize("version", versions())
+def test_what_a_listener_raises_arrives_after_the_build_whatever_the_version(version: str) -> None:
+    """Nothing may be raised through TensorRT itself; below 10 it cannot even be stopped."""
+
+    def hear(line: str) -> None:
+        if "Engine generation" in line:
+            raise OSError("the log file is full")
+
+    with pytest.raises(OSError, match="the log file is full"):
+        build(make_tensorrt(version), float_net(), order=BuildOrder(hear=hear))
+
+
+def test_an_engine_that_cannot_be_loaded_has_no_layers() -> None:
+    trt = make_tensorrt("10.3.0")
+    messages = Messages()
+    assert inspect_bytes(trt, b"no engine", make_log(trt, messages)) == ()
+    assert "Magic tag does not match" in messages.last_errors()
+
+
+def test_the_line_of_the_missing_driver_does_not_hide_the_reason() -> None:
+    messages = Messages()
+    for line in ("a true reason", *["catchCudaError: cudaError 35: insufficient"] * 5):
+        messages.error(line)
+    assert messages.last_errors() == "a true reason"
+    assert "cudaError 35" in str(_only_driver().failed("cannot start", ""))
+
+
+def _only_driver() -> Messages:
+    messages = Messages()
+    messages.error("catchCudaError: cudaError 35: insufficient")
+    return messages

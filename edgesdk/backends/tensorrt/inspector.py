@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 from edgesdk.backends.tensorrt.api.always import ICudaEngine, ILogger, TensorRT
 from edgesdk.backends.tensorrt.built import EngineLayer, Ran
+from edgesdk.backends.tensorrt.features import features_of
+from edgesdk.backends.tensorrt.settings import DlaSettings
 
 _ONNX = re.compile(r"\[ONNX Layer: (.*?)\](?=[\x1e\x1f,\s\[]|$)")
 _WRAPPED = re.compile(r"^(?:PWN|fusedPointwise|ForeignNode)?[(\[{](.*)[)\]}]$")
@@ -40,9 +42,20 @@ _MOVES = frozenset({"Reformat", "NoOp", "Constant", "Shuffle", "signal", "wait",
 Table = Mapping[str, object]
 
 
-def inspect_bytes(trt: TensorRT, data: bytes, logger: ILogger) -> tuple[EngineLayer, ...]:
-    """Load an engine and list its layers; () when it cannot be loaded here. Needs a GPU."""
-    engine = trt.Runtime(logger).deserialize_cuda_engine(data)
+def inspect_bytes(
+    trt: TensorRT, data: bytes, logger: ILogger, dla: DlaSettings | None = None
+) -> tuple[EngineLayer, ...]:
+    """Load an engine that was just built and list its layers; () when it cannot be loaded here.
+
+    Needs a GPU, and its memory for as long as it takes.
+    """
+    runtime = trt.Runtime(logger)
+    if features_of(trt).version_compatible:
+        # Such an engine carries code of its own. These bytes are the builder's, not a stranger's.
+        runtime.engine_host_code_allowed = True
+    if dla:
+        runtime.DLA_core = dla.core
+    engine = runtime.deserialize_cuda_engine(data)
     return () if engine is None else inspect_engine(trt, engine)
 
 

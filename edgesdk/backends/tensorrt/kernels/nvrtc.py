@@ -5,6 +5,7 @@ Calls are those of NVIDIA's NVRTC manual, from CUDA 11.2 on (nvrtcGetSupportedAr
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import sys
@@ -102,8 +103,20 @@ def load_nvrtc(path: str) -> Nvrtc | None:
         code = library.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
     except (OSError, AttributeError):
         return None
-    usable = code == 0 and all(hasattr(library, name) for name in NEEDED)
-    return Nvrtc(library, (major.value, minor.value)) if usable else None
+    if code != 0 or not all(hasattr(library, name) for name in NEEDED):
+        return None
+    found = Nvrtc(library, (major.value, minor.value))
+    _load_builtins(path, found.release)
+    return found
+
+
+def _load_builtins(path: str, release: Release) -> None:
+    """Those beside a library that is named by its path: pip's NVRTC 13.0 does not look there."""
+    if not Path(path).is_absolute():
+        return
+    name = f"libnvrtc-builtins.so.{release[0]}.{release[1]}"
+    with contextlib.suppress(OSError):
+        ctypes.CDLL(str(Path(path).resolve().with_name(name)))
 
 
 def find_nvrtc() -> Nvrtc | None:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesdk.preprocess import Preprocess
-from edgesdk.tensors import Floats
 
 TAP = np.dtype(
     [
@@ -33,32 +32,24 @@ def taps_of(preprocess: Preprocess, width: int, height: int) -> tuple[NDArray[np
     """
     new_w, new_h = preprocess.resized(width, height)
     placement = preprocess.placement(width, height)
-    columns = _weighted(width, *_held(width, *_positions(width, new_w)))
-    rows = _weighted(height, *_positions(height, new_h))
+    columns = _along(width, new_w)
+    rows = _along(height, new_h)
     left, top = int(placement.offset_x), int(placement.offset_y)
     return _placed(columns, preprocess.width, left), _placed(rows, preprocess.height, top)
 
 
-def _positions(size: int, resized: int) -> tuple[NDArray[np.int64], Floats]:
-    """For each position after resizing: the neighbour before it (-1 at the edge), and the rest."""
+def _along(size: int, resized: int) -> NDArray[np.void]:
+    """Taps of one side of the whole resized picture.
+
+    Beyond an edge both neighbours are the edge, and keep their weights. OpenCV does so for rows;
+    for columns it takes the edge alone, which is the same, since weights add up to 2048 (but for a
+    single pixel that is spread over more than 5462).
+    """
     step = 1.0 / (resized / size)
     position = ((np.arange(resized) + 0.5) * step - 0.5).astype(np.float32)
     first = np.floor(position).astype(np.int64)
-    return first, position - first.astype(np.float32)
-
-
-def _held(size: int, first: NDArray[np.int64], part: Floats) -> tuple[NDArray[np.int64], Floats]:
-    """Columns beyond an edge are the edge itself.
-
-    OpenCV does so for columns only. A row beyond the edge keeps two weights, both of the edge's
-    row, and each product is rounded down: one in eight of such pixels is one level lower.
-    """
-    outside = (first < 0) | (first >= size - 1)
-    return first, np.where(outside, np.float32(0), part)
-
-
-def _weighted(size: int, first: NDArray[np.int64], part: Floats) -> NDArray[np.void]:
-    taps = np.zeros(len(first), TAP)
+    part = position - first.astype(np.float32)
+    taps = np.zeros(resized, TAP)
     taps["first"] = np.clip(first, 0, size - 1)
     taps["second"] = np.clip(first + 1, 0, size - 1)
     taps["first_weight"] = np.rint((np.float32(1) - part) * ONE)
