@@ -56,22 +56,24 @@ def test_from_ten_on_networks_are_strongly_typed_and_no_precision_flag_is_set(
     assert plan.flags == ()
 
 
+@pytest.mark.parametrize("version", EIGHT)
 @pytest.mark.parametrize(
     ("net", "flags"),
     [("fp32", set()), ("fp16", {"FP16"}), ("int8", {"INT8"})],
 )
 def test_eight_gets_a_flag_for_each_precision_that_the_graph_holds(
-    net: str, flags: set[str]
+    version: str, net: str, flags: set[str]
 ) -> None:
-    plan = asked("8.6.1", NETS[net])
+    plan = asked(version, NETS[net])
     assert plan.network_flags == ("EXPLICIT_BATCH",)
     assert set(plan.flags) == flags
 
 
-def test_eight_holds_the_float32_islands_of_a_half_precision_graph() -> None:
-    plan = asked("8.6.1", island_net())
+@pytest.mark.parametrize("version", EIGHT)
+def test_eight_holds_the_float32_islands_of_a_half_precision_graph(version: str) -> None:
+    plan = asked(version, island_net())
     assert set(plan.flags) == {"FP16", "OBEY_PRECISION_CONSTRAINTS"}
-    trt = make_tensorrt("8.6.1")
+    trt = make_tensorrt(version)
     built = build(trt, island_net())
     assert not [line for line in built.warnings if "float32" in line], "its layer was found"
 
@@ -131,7 +133,7 @@ def test_what_nothing_is_known_of_stays_as_tensorrt_has_it(version: str) -> None
     assert plan.verbosity == "DETAILED", "else no one could say later what runs in INT8"
 
 
-@pytest.mark.parametrize("version", versions())
+@pytest.mark.parametrize("version", ["8.6.1", *TEN, *ELEVEN])
 def test_level_and_version_compatibility_are_set_when_asked_for(version: str) -> None:
     plan = asked(
         version, float_net(), EngineSettings(optimization_level=5, version_compatible=True)
@@ -141,9 +143,7 @@ def test_level_and_version_compatibility_are_set_when_asked_for(version: str) ->
 
 
 def test_eight_five_lacks_level_and_version_compatibility() -> None:
-    trt = make_tensorrt("8.6.1")
-    trt.__version__ = "8.5.2.2"
-    del trt.IBuilderConfig.builder_optimization_level, trt.BuilderFlag.VERSION_COMPATIBLE
+    trt = make_tensorrt("8.5.2")
     assert build(trt, float_net()).data
     for settings in (EngineSettings(optimization_level=2), EngineSettings(version_compatible=True)):
         with pytest.raises(BackendError, match=r"TensorRT 8\.5\.2 has no .*: 8\.6 and later"):
