@@ -24,7 +24,8 @@ from edgesdk.backends.tensorrt.built import (
 from edgesdk.backends.tensorrt.checks import check_graph, check_settings
 from edgesdk.backends.tensorrt.features import features_of
 from edgesdk.backends.tensorrt.graph_facts import read_facts
-from edgesdk.backends.tensorrt.inspector import inspect_bytes, not_honoured, say_not_honoured
+from edgesdk.backends.tensorrt.honoured import not_honoured, say_not_honoured
+from edgesdk.backends.tensorrt.inspector import inspect_bytes
 from edgesdk.backends.tensorrt.log_progress import LogProgress
 from edgesdk.backends.tensorrt.logging import Messages, make_log
 from edgesdk.backends.tensorrt.precision import Typing, decide_typing
