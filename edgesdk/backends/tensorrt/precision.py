@@ -3,6 +3,8 @@
 From 10 on a network can be strongly typed: each tensor has the type that the graph gives it, and
 nothing is left to choose. Below, types are hints, and a flag allows each precision that the graph
 holds. DLA below 11 wants flags as well, and its INT8 comes from ranges beside the graph.
+
+TensorRT's TF32 stays on, its default: products of float32 keep the range and round to 10 bits.
 """
 
 from __future__ import annotations

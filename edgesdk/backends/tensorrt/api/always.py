@@ -298,6 +298,10 @@ class ICudaEngine(Protocol):
 class Runtime(Protocol):
     """Loads engines."""
 
+    DLA_core: int
+    engine_host_code_allowed: bool
+    """Not in 8.5."""
+
     def __init__(self, logger: ILogger) -> None: ...
 
     def deserialize_cuda_engine(self, serialized_engine: bytes) -> ICudaEngine | None:
