@@ -70,6 +70,7 @@ class DataType(Protocol):
     """Element types of tensors."""
 
     FLOAT: Flag
+    HALF: Flag
 
 
 class DeviceType(Protocol):
