@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings, ShapeRange
+from edgesdk.backends.tensorrt.version import Version
 from edgesdk.bundle import Precision
-from edgesdk.errors import UsageError
+from edgesdk.errors import UnknownName, UsageError
 from edgesdk.exports import (
     ExportTarget,
     export_target,
@@ -219,11 +220,30 @@ def test_dla_gets_its_core_the_graph_without_q_dq_and_the_cache(tmp_path: Path) 
     assert {line.partition(":")[2] for line in lines[1:]} == {" 3c800000"}
 
 
+def test_tensorrt_11_reads_no_cache_and_nvinfer_is_given_none(tmp_path: Path) -> None:
+    eleven = replace(target(tmp_path), tensorrt=Version(11, 4, 1))
+    with pytest.raises(UsageError, match="reads no calibration caches") as caught:
+        write_export("calibration-cache", eleven, tmp_path / "out")
+    assert "--to trtexec" in caught.value.hint
+    assert not (tmp_path / "out").exists()
+    made = write_export("deepstream", eleven, tmp_path / "out")
+    assert "calibration.cache" not in made.files
+    assert (
+        "int8-calib-file" not in read(made.files["config_infer_primary.txt"].decode())["property"]
+    )
+
+
+def test_an_unknown_form_names_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="there is no export named 'deepstrem'") as caught:
+        write_export("deepstrem", target(tmp_path), tmp_path / "out")
+    assert caught.value.hint == "did you mean deepstream?"
+
+
 # ------------------------------------------------------------------------------ trtexec
 
 COMMON = {"onnx", "saveEngine", "useDLACore", "allowGPUFallback", "memPoolSize", "timingCacheFile"}
 COMMON |= {"profilingVerbosity", "exportLayerInfo", "minShapes", "optShapes", "maxShapes"}
-WEAK = {"int8", "fp16", "calib", "precisionConstraints", "layerPrecisions"}
+WEAK = {"int8", "fp16", "calib", "precisionConstraints", "layerPrecisions", "layerOutputTypes"}
 SINCE_86 = {"builderOptimizationLevel", "versionCompatible", "skipInference"}
 # As samples/common/sampleOptions.cpp of these releases parses them; 11's no-op --stronglyTyped and
 # 8.5's --buildOnly are noted as they are.
@@ -281,7 +301,7 @@ def test_for_dla_ranges_come_by_the_cache(tmp_path: Path) -> None:
 
 
 def test_tensorrt_11_gets_no_flag_of_precision(tmp_path: Path) -> None:
-    eleven = replace(target(tmp_path), tensorrt=type(target(tmp_path).tensorrt)(11, 4, 1))
+    eleven = replace(target(tmp_path), tensorrt=Version(11, 4, 1))
     found = options(trtexec_arguments(eleven))
     assert not set(found) & (WEAK | {"stronglyTyped"})
     assert "skipInference" in found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from edgesdk.backends.tensorrt.pools import memory_of, workspace_of
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings
 from edgesdk.backends.tensorrt.version import WEAKLY_TYPED_BEFORE, Version
 from edgesdk.bundle import Bundle
@@ -12,8 +13,6 @@ from edgesdk.devices import DeviceProfile, JetPack, load_device, load_jetpack
 from edgesdk.errors import UsageError
 from edgesdk.model import Model
 from edgesdk.quantize.implicit import Implicit, implicit_form
-
-GIB = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,8 @@ class ExportTarget:
     @property
     def workspace_bytes(self) -> int:
         """As the settings say, or a quarter of the device's memory."""
-        return self.settings.workspace_bytes or self.device.memory_gb * GIB // 4
+        memory = memory_of(self.device)
+        return workspace_of(self.settings, memory) or memory
 
 
 def export_target(bundle: Bundle, jetpack: str = "", dla_core: int | None = None) -> ExportTarget:

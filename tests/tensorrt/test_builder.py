@@ -16,7 +16,7 @@ import pytest
 from onnx import helper
 
 from edgesdk.backends.tensorrt.builder import BuildOrder
-from edgesdk.backends.tensorrt.inspector import not_honoured
+from edgesdk.backends.tensorrt.honoured import not_honoured
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings, ShapeRange
 from edgesdk.errors import BackendError, EdgeError, ModelError, UnknownName, UsageError
 from edgesdk.model import Model

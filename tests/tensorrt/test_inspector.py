@@ -11,12 +11,8 @@ import json
 import pytest
 
 from edgesdk.backends.tensorrt.built import EngineLayer
-from edgesdk.backends.tensorrt.inspector import (
-    not_honoured,
-    onnx_nodes,
-    read_layers,
-    say_not_honoured,
-)
+from edgesdk.backends.tensorrt.honoured import not_honoured, say_not_honoured
+from edgesdk.backends.tensorrt.inspector import onnx_nodes, read_layers
 
 
 def answer(*layers: object) -> str:

@@ -24,7 +24,8 @@ from edgesdk.backends.tensorrt.built import (
 from edgesdk.backends.tensorrt.checks import check_graph, check_settings
 from edgesdk.backends.tensorrt.features import features_of
 from edgesdk.backends.tensorrt.graph_facts import read_facts
-from edgesdk.backends.tensorrt.inspector import inspect_bytes, not_honoured, say_not_honoured
+from edgesdk.backends.tensorrt.honoured import not_honoured, say_not_honoured
+from edgesdk.backends.tensorrt.inspector import inspect_bytes
 from edgesdk.backends.tensorrt.log_progress import LogProgress
 from edgesdk.backends.tensorrt.logging import Messages, make_log
 from edgesdk.backends.tensorrt.precision import Typing, decide_typing
@@ -67,7 +68,7 @@ def build_engine(
     check_settings(features, model, settings)
     check_graph(features, model)
     facts = read_facts(model)
-    typing = decide_typing(features, facts, settings)
+    typing = decide_typing(features, facts, settings, order.pinned)
     reporter = Reporter(order.progress, order.stop)
     nodes = len(model.proto.graph.node)
     by_log = no_lines if features.progress_monitor else LogProgress(reporter, nodes).heard
