@@ -16,10 +16,12 @@ from typing import Literal
 
 import numpy as np
 import pytest
+from onnx import helper
 
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings, ShapeRange
-from edgesdk.bundle import Precision
-from edgesdk.errors import UsageError
+from edgesdk.backends.tensorrt.version import Version
+from edgesdk.bundle import InputRange, Precision, write_bundle
+from edgesdk.errors import UnknownName, UsageError
 from edgesdk.exports import (
     ExportTarget,
     export_target,
@@ -29,9 +31,13 @@ from edgesdk.exports import (
 )
 from edgesdk.exports.deepstream import deepstream_files
 from edgesdk.exports.nvinfer_input import normalization
+from edgesdk.model import Model
 from edgesdk.preprocess import Preprocess, Resize
+from edgesdk.quantize.layers import INT8_OPERATORS, find_layers
+from edgesdk.quantize.qdq import write_qdq
 from edgesdk.spec import ModelSpec
 from tests.bundles import DETECTOR, detector_bundle
+from tests.onnx_graphs import make_model
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -219,11 +225,30 @@ def test_dla_gets_its_core_the_graph_without_q_dq_and_the_cache(tmp_path: Path) 
     assert {line.partition(":")[2] for line in lines[1:]} == {" 3c800000"}
 
 
+def test_tensorrt_11_reads_no_cache_and_nvinfer_is_given_none(tmp_path: Path) -> None:
+    eleven = replace(target(tmp_path), tensorrt=Version(11, 4, 1))
+    with pytest.raises(UsageError, match="reads no calibration caches") as caught:
+        write_export("calibration-cache", eleven, tmp_path / "out")
+    assert "--to trtexec" in caught.value.hint
+    assert not (tmp_path / "out").exists()
+    made = write_export("deepstream", eleven, tmp_path / "out")
+    assert "calibration.cache" not in made.files
+    assert (
+        "int8-calib-file" not in read(made.files["config_infer_primary.txt"].decode())["property"]
+    )
+
+
+def test_an_unknown_form_names_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="there is no export named 'deepstrem'") as caught:
+        write_export("deepstrem", target(tmp_path), tmp_path / "out")
+    assert caught.value.hint == "did you mean deepstream?"
+
+
 # ------------------------------------------------------------------------------ trtexec
 
 COMMON = {"onnx", "saveEngine", "useDLACore", "allowGPUFallback", "memPoolSize", "timingCacheFile"}
 COMMON |= {"profilingVerbosity", "exportLayerInfo", "minShapes", "optShapes", "maxShapes"}
-WEAK = {"int8", "fp16", "calib", "precisionConstraints", "layerPrecisions"}
+WEAK = {"int8", "fp16", "calib", "precisionConstraints", "layerPrecisions", "layerOutputTypes"}
 SINCE_86 = {"builderOptimizationLevel", "versionCompatible", "skipInference"}
 # As samples/common/sampleOptions.cpp of these releases parses them; 11's no-op --stronglyTyped and
 # 8.5's --buildOnly are noted as they are.
@@ -281,7 +306,7 @@ def test_for_dla_ranges_come_by_the_cache(tmp_path: Path) -> None:
 
 
 def test_tensorrt_11_gets_no_flag_of_precision(tmp_path: Path) -> None:
-    eleven = replace(target(tmp_path), tensorrt=type(target(tmp_path).tensorrt)(11, 4, 1))
+    eleven = replace(target(tmp_path), tensorrt=Version(11, 4, 1))
     found = options(trtexec_arguments(eleven))
     assert not set(found) & (WEAK | {"stronglyTyped"})
     assert "skipInference" in found
@@ -310,6 +335,24 @@ def test_settings_become_options_with_sizes_in_mib(tmp_path: Path) -> None:
 def test_without_a_workspace_it_is_a_quarter_of_the_device_s_memory(tmp_path: Path) -> None:
     found = options(trtexec_arguments(target(tmp_path)))
     assert found["memPoolSize"] == "workspace:16384"  # 64 GiB / 4
+
+
+def test_an_input_of_varying_size_has_its_range_from_the_bundle(tmp_path: Path) -> None:
+    weight = np.ones((4, 3, 3, 3), np.float32)
+    nodes = [helper.make_node("Conv", ["images", "w"], ["out"], "conv")]
+    float_net = Model.of(make_model(nodes, {"w": weight}, {"images": ["n", 3, 32, 32]}, ["out"]))
+    model = write_qdq(float_net, {"images": 1.0}, find_layers(float_net, INT8_OPERATORS))
+    given = detector_bundle(tmp_path / "fixed.edge").manifest
+    sizes = InputRange((1, 3, 32, 32), (4, 3, 32, 32), (8, 3, 32, 32))
+    manifest = replace(given, shapes={"images": sizes}, target=replace(given.target, opset=17))
+    asked = export_target(write_bundle(tmp_path / "net.edge", model, manifest))
+    found = options(trtexec_arguments(asked))
+    assert found["minShapes"] == "images:1x3x32x32"
+    assert found["optShapes"] == "images:4x3x32x32"
+    assert found["maxShapes"] == "images:8x3x32x32"
+    assert read(deepstream_files(asked).config)["property"]["batch-size"] == "8"
+    assert asked.implicit.model.inputs[0].shape == ("n", 3, 32, 32)
+    assert asked.implicit.ranges == pytest.approx({"images": 1.0})
 
 
 @pytest.mark.parametrize(

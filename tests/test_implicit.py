@@ -18,13 +18,16 @@ from edgesdk.backends import load_backend
 from edgesdk.build import build
 from edgesdk.build.job import BuildOrder, resolve
 from edgesdk.bundle import Bundle
+from edgesdk.calibration.recipe import RulesName
 from edgesdk.errors import ModelError
 from edgesdk.model import Model
+from edgesdk.model.edit import with_outputs
 from edgesdk.model.prepare import prepare
 from edgesdk.quantize.branch import Branch
 from edgesdk.quantize.fp16 import write_fp16
 from edgesdk.quantize.implicit import Implicit, implicit_form, make_implicit
 from edgesdk.quantize.layers import INT8_OPERATORS, find_layers
+from edgesdk.quantize.placement import place
 from edgesdk.quantize.qdq import write_qdq
 from tests.onnx_graphs import make_model, small_detector
 from tests.tensorrt_parser import Parser
@@ -207,6 +210,17 @@ def test_what_calibration_saw_beside_the_pairs_is_used() -> None:
     assert "gone" not in implicit.ranges
 
 
+def test_a_range_that_calibration_saw_of_a_float_layer_s_output_is_not_used() -> None:
+    model = explicit(CHAIN, ["out"], CHAIN_AMAX, keep_float=["c"])
+    assert "cc" not in make_implicit(model, {"cc": 9.0}).ranges
+
+
+def test_an_output_of_the_graph_that_is_read_on_may_be_larger_than_its_reader_needs() -> None:
+    implicit = make_implicit(explicit(RESIDUAL, ["out", "ca"], RESIDUAL_AMAX, branches=SKIP))
+    assert "ca" not in implicit.ranges
+    assert "a" in implicit.lost
+
+
 def test_what_fp16_breaks_is_kept_in_float32() -> None:
     model = explicit(RESIDUAL, ["out"], RESIDUAL_AMAX, branches=SKIP)
     implicit = make_implicit(model, islands={"Relu_rb": "too large", "gone": "too large"})
@@ -357,6 +371,75 @@ def test_derived_ranges_cut_nothing_off_that_the_pairs_would_not(seed: int) -> N
     plain = run(implicit.model, x)["out"]
     np.testing.assert_allclose(by_all, by_pairs, rtol=1e-5, atol=1e-5)
     assert np.abs(plain - by_pairs).max() > 0.1, "the pairs cut nothing off: no test"
+
+
+GRAPHS = sorted((Path(__file__).parent / "graphs").glob("*.onnx"))
+RULES: tuple[RulesName, ...] = ("gpu", "dla")
+SLOPES = {"LeakyRelu", "PRelu"}
+
+
+def whole_net(path: Path, rules: RulesName) -> tuple[Model, dict[str, np.ndarray]] | None:
+    """A net of an exporter with pairs at half of what one input shows; None: nothing is INT8."""
+    given = Model.of(onnx.load(path))
+    shapes = {
+        spec.name: tuple(
+            size if isinstance(size, int) and size > 0 else (64 if axis else 1)
+            for axis, size in enumerate(spec.shape)
+        )
+        for spec in given.inputs
+    }
+    model = prepare(given, 17, shapes)
+    placement = place(model, INT8_OPERATORS, None, rules)
+    rng = np.random.default_rng(0)
+    feeds = {s.name: rng.normal(0, 1, s.shape).astype(s.dtype) for s in model.inputs}
+    backend = load_backend("onnxruntime", exact=True)
+    watched = with_outputs(model, placement.watch)
+    seen = {**feeds, **backend.open(backend.compile(watched)).run(feeds)}
+    amax = {t: max(float(np.abs(seen[t]).max()) / 2, 1e-3) for t in placement.watch}
+    if not placement.layers:
+        return None
+    return write_qdq(model, amax, placement.layers, branches=placement.branches), feeds
+
+
+@pytest.mark.parametrize("rules", RULES)
+@pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
+def test_nets_of_exporters_lose_nothing_by_derived_ranges(path: Path, rules: RulesName) -> None:
+    found = whole_net(path, rules)
+    if found is None:
+        assert rules == "dla", "a net for the GPU without INT8"
+        return
+    model, feeds = found
+    implicit = make_implicit(model)
+    kinds = {node.op_type for node in implicit.model.proto.graph.node}
+    assert not kinds & {*PAIR}
+    assert [s.name for s in implicit.model.outputs] == [s.name for s in model.outputs]
+    assert set(implicit.ranges) <= set(implicit.derived) | pair_tensors(model)
+
+    def answers(net: Model) -> dict[str, np.ndarray]:
+        backend = load_backend("onnxruntime", exact=True)
+        return backend.open(backend.compile(net)).run(feeds)
+
+    plain, expected = answers(implicit.model), answers(without_activation_pairs(model))
+    stated = {t: a for t, a in implicit.ranges.items() if t not in implicit.derived}
+    by_pairs = answers(with_each(implicit.model, stated, "cut"))
+    by_all = answers(with_each(implicit.model, implicit.ranges, "cut"))
+    for name in plain:
+        np.testing.assert_allclose(plain[name], expected[name], rtol=1e-4, atol=1e-4)
+        # A leaky slope passes on what lies below -A; the docstring says so.
+        share = 0.05 if kinds & SLOPES else 1e-6
+        most = share * float(np.abs(by_pairs[name]).max(initial=0)) + 1e-9
+        np.testing.assert_allclose(by_all[name], by_pairs[name], atol=most, rtol=0)
+
+
+def pair_tensors(model: Model) -> set[str]:
+    return {n.input[0] for n in model.proto.graph.node if n.op_type == "QuantizeLinear"}
+
+
+@pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)
+def test_nets_of_exporters_are_parsed_without_q_dq(path: Path) -> None:
+    found = whole_net(path, "gpu")
+    assert found is not None
+    assert Parser().takes(make_implicit(found[0]).model.to_bytes())
 
 
 def built(tmp_path: Path, recipe: str, jetpack: str) -> Bundle:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 
+from edgesdk.backends.tensorrt.graph_facts import read_facts
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings, ShapeRange
 from edgesdk.backends.tensorrt.version import STRONGLY_TYPED, WEAKLY_TYPED_BEFORE, Version
 from edgesdk.bundle import Precision
 from edgesdk.errors import UsageError
 from edgesdk.exports.files import CACHE, ENGINE, GRAPH, LAYERS, TIMING
 from edgesdk.exports.target import ExportTarget
+from edgesdk.model import Model
 
 LEVELS_SINCE = Version(8, 6)
 """Of --builderOptimizationLevel, --versionCompatible and --skipInference."""
@@ -65,28 +67,35 @@ def _arguments(target: ExportTarget) -> Iterator[str]:
 
 
 def _precision(target: ExportTarget) -> Iterator[str]:
-    """The graph decides where it can; else the flags that say the same."""
-    manifest, settings, version = target.bundle.manifest, target.settings, target.tensorrt
+    """The graph decides where it can; else the flags that say the same, as the builder has them."""
+    settings, version = target.settings, target.tensorrt
     if version >= WEAKLY_TYPED_BEFORE:
         return
-    if settings.implicit_int8:
-        yield from ("--int8", "--fp16", f"--calib={CACHE}")
-        yield from _pinned(target.implicit.pinned)
-        return
-    if version >= STRONGLY_TYPED and not settings.dla:
+    if version >= STRONGLY_TYPED and not settings.dla and not settings.implicit_int8:
         yield "--stronglyTyped"
         return
-    if manifest.precision == "int8":
+    facts = read_facts(target.model)
+    held: dict[str, Precision] = dict.fromkeys(facts.single_nodes, "fp32")
+    if settings.implicit_int8 or facts.quantized:
         yield "--int8"
-    if "fp16" in (manifest.precision, manifest.other_nodes):
+    if settings.implicit_int8 or facts.half:
         yield "--fp16"
+    if settings.implicit_int8:
+        yield f"--calib={CACHE}"
+        held |= target.implicit.pinned
+    yield from _held(held, target.model)
 
 
-def _pinned(pinned: Mapping[str, Precision]) -> Iterator[str]:
-    if pinned:
-        yield "--precisionConstraints=obey"
-        pairs = (f"{_name(node)}:{precision}" for node, precision in pinned.items())
-        yield f"--layerPrecisions={','.join(pairs)}"
+def _held(held: Mapping[str, Precision], model: Model) -> Iterator[str]:
+    """Layers that must compute in a precision and give it."""
+    if not held:
+        return
+    yield "--precisionConstraints=obey"
+    outputs = {node.name: len(node.output) for node in model.proto.graph.node}
+    kinds = [(_name(node), precision, outputs.get(node, 1)) for node, precision in held.items()]
+    yield f"--layerPrecisions={','.join(f'{name}:{kind}' for name, kind, _ in kinds)}"
+    types = (f"{name}:{'+'.join([kind] * count)}" for name, kind, count in kinds)
+    yield f"--layerOutputTypes={','.join(types)}"
 
 
 def _shapes(shapes: Mapping[str, ShapeRange]) -> Iterator[str]:

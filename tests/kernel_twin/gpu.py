@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesdk.backends.tensorrt.kernels.gpu import Event, Size, Stream
+from edgesdk.backends.tensorrt.cuda import Size
 
 
 class TwinStream:
@@ -19,10 +19,13 @@ class TwinStream:
 
 
 class TwinEvent:
-    def record(self, stream: Stream) -> None:
+    def record(self, stream: TwinStream) -> None:
         pass
 
     def synchronize(self) -> None:
+        pass
+
+    def close(self) -> None:
         pass
 
 
@@ -30,6 +33,7 @@ class TwinBuffer:
     """Both sides apart, so that a forgotten upload shows; the device's is not zero at first."""
 
     def __init__(self, nbytes: int) -> None:
+        self.nbytes = nbytes
         self.host = np.zeros(nbytes, np.uint8)
         self.memory = np.full(nbytes, 0xAB, np.uint8)
         self.closed = False
@@ -38,7 +42,7 @@ class TwinBuffer:
     def device(self) -> int:
         return address(self.memory)
 
-    def upload(self, stream: Stream, nbytes: int) -> None:
+    def upload(self, stream: TwinStream, nbytes: int) -> None:
         assert not self.closed
         self.memory[:nbytes] = self.host[:nbytes]
 
@@ -52,13 +56,21 @@ class TwinModule:
         self.launches: list[tuple[str, Size, Size]] = []
 
     def launch(
-        self, name: str, grid: Size, block: Size, arguments: Sequence[np.generic], stream: Stream
+        self,
+        name: str,
+        grid: Size,
+        block: Size,
+        arguments: Sequence[np.generic],
+        stream: TwinStream,
     ) -> None:
         self.launches.append((name, grid, block))
         texts = [argument.tobytes() for argument in arguments]
         pointers = (ctypes.c_char_p * len(texts))(*texts)
         three = ctypes.c_uint * 3
         getattr(self.library, name)(three(*grid), three(*block), pointers)
+
+    def close(self) -> None:
+        pass
 
 
 class TwinGpu:
@@ -76,7 +88,7 @@ class TwinGpu:
         self.buffers.append(TwinBuffer(nbytes))
         return self.buffers[-1]
 
-    def event(self) -> Event:
+    def event(self) -> TwinEvent:
         return TwinEvent()
 
     def module(self, image: bytes) -> TwinModule:

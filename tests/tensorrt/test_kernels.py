@@ -302,6 +302,7 @@ def test_halves_are_rounded_as_numpy_rounds_them(twin: Path) -> None:
         (np.zeros((4, 4), np.uint8), r"shape \(height, width, 3\), found uint8 of shape \(4, 4\)"),
         (np.zeros((4, 4, 3), np.float32), "found float32"),
         (np.zeros((0, 4, 3), np.uint8), "found 4 x 0"),
+        (np.zeros((4, 4, 4), np.uint8), r"found uint8 of shape \(4, 4, 4\)"),
         (np.zeros((1, 65536, 3), np.uint8), "1..65535 pixels"),
     ],
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from edgesdk.backends.tensorrt.graph_facts import read_facts
 from edgesdk.backends.tensorrt.settings import EngineSettings
 from edgesdk.backends.tensorrt.version import WEAKLY_TYPED_BEFORE, Version
-from edgesdk.bundle import Bundle
+from edgesdk.bundle import Bundle, Precision
 from edgesdk.model import Model
 from edgesdk.quantize.implicit import implicit_form, make_implicit
 
@@ -21,7 +21,10 @@ class Material:
     ranges: Mapping[str, float] = field(default_factory=dict)
     """Tensor -> amax; empty unless INT8 is implicit."""
     wanted_int8: tuple[str, ...] = ()
-    """Nodes that are INT8 in the bundle, for implicit INT8; else the graph says it."""
+    """Nodes that are INT8 in the bundle and can be so here, for implicit INT8; else the graph
+    says it."""
+    pinned: Mapping[str, Precision] = field(default_factory=dict)
+    """Nodes that implicit INT8 must leave in float -> in which."""
     warnings: tuple[str, ...] = ()
     """What the form costs, in sentences."""
 
@@ -34,8 +37,8 @@ def material_of(model: Model, settings: EngineSettings, bundle: Bundle | None) -
     if not settings.implicit_int8:
         return Material(model)
     implicit = make_implicit(model) if bundle is None else implicit_form(bundle)
-    wanted = read_facts(model).int8_nodes
-    return Material(implicit.model, implicit.ranges, wanted, implicit.warnings)
+    wanted = tuple(node for node in read_facts(model).int8_nodes if node not in implicit.lost)
+    return Material(implicit.model, implicit.ranges, wanted, implicit.pinned, implicit.warnings)
 
 
 def for_dla(settings: EngineSettings, model: Model, tensorrt: str) -> EngineSettings:

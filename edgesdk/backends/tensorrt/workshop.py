@@ -116,6 +116,7 @@ class Workshop:
             inspect=self.inspect,
             ranges=material.ranges,
             wanted_int8=material.wanted_int8,
+            pinned=material.pinned,
         )
         built = build_engine(self.trt, material.model, settings, order)
         built = replace(built, warnings=(*built.warnings, *material.warnings))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from edgesdk.backends.tensorrt.cuda import Cuda, Size, Stream
 from edgesdk.backends.tensorrt.kernels.arguments import arguments_of
 from edgesdk.backends.tensorrt.kernels.colour import Standard
 from edgesdk.backends.tensorrt.kernels.compile import compiled, find_compiler
-from edgesdk.backends.tensorrt.kernels.gpu import Gpu, Size, Stream
 from edgesdk.backends.tensorrt.kernels.pictures import OnGpu
 from edgesdk.backends.tensorrt.kernels.staging import Staging, TapsOnGpu
 from edgesdk.errors import BackendError
@@ -30,7 +32,7 @@ class GpuPreprocess:
     """
 
     def __init__(
-        self, preprocess: Preprocess, cuda: Gpu, dtype: DTypeLike, image: bytes | None = None
+        self, preprocess: Preprocess, cuda: Cuda, dtype: DTypeLike, image: bytes | None = None
     ) -> None:
         """`dtype` is the model's input: float32 or float16. `image`: the kernels' cubin; None
         compiles them for this GPU or takes them from the cache.
@@ -87,10 +89,11 @@ class GpuPreprocess:
             return self._launch(picture, into, stream)
 
     def close(self) -> None:
-        """Free the memory. Twice is harmless."""
-        with self._cuda.active():
-            self._staging.close()
-            self._taps.close()
+        """Free all of it, once the GPU has read it. Twice is harmless."""
+        with contextlib.suppress(BackendError):  # who waits for the stream is told of its failure
+            self._done.synchronize()
+        for resource in (self._staging, self._taps, self._done, self._module):
+            resource.close()
 
     def _launch(self, picture: OnGpu, into: int, stream: Stream) -> Placement:
         width, height = picture.width, picture.height

@@ -24,7 +24,7 @@ class BgrOnGpu:
     KERNEL = "preprocess_bgr"
 
     def __post_init__(self) -> None:
-        _check_size(self.width, self.height)
+        check_size(self.width, self.height)
         _check_pitch("the picture", self.pitch, 3 * self.width)
 
     @property
@@ -61,7 +61,7 @@ class Nv12OnGpu:
     KERNEL = "preprocess_nv12"
 
     def __post_init__(self) -> None:
-        _check_size(self.width, self.height)
+        check_size(self.width, self.height)
         _check_pitch("Y", self.luma_pitch, self.width)
         _check_pitch("the plane of U and V", self.chroma_pitch, (self.width + 1) // 2 * 2)
 
@@ -80,7 +80,8 @@ OnGpu = BgrOnGpu | Nv12OnGpu
 """Either form of a picture in the GPU's memory."""
 
 
-def _check_size(width: int, height: int) -> None:
+def check_size(width: int, height: int) -> None:
+    """Raise DataError unless the kernels can address a picture of this size in pixels."""
     if not (1 <= width <= LARGEST and 1 <= height <= LARGEST):
         raise DataError(
             f"a picture for the GPU should be 1..{LARGEST} pixels on each side, "

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesdk.backends.tensorrt.cuda import Buffer, Cuda, Stream
 from edgesdk.backends.tensorrt.kernels.colour import Standard
-from edgesdk.backends.tensorrt.kernels.gpu import Buffer, Gpu, Stream
-from edgesdk.backends.tensorrt.kernels.pictures import BgrOnGpu, Nv12OnGpu
+from edgesdk.backends.tensorrt.kernels.pictures import BgrOnGpu, Nv12OnGpu, check_size
 from edgesdk.backends.tensorrt.kernels.taps import TAP, taps_of
 from edgesdk.errors import DataError
 from edgesdk.preprocess import Preprocess
@@ -19,8 +19,8 @@ class Staging:
     The picture before must have been read by the GPU before the next is put in.
     """
 
-    def __init__(self, gpu: Gpu) -> None:
-        self._gpu = gpu
+    def __init__(self, cuda: Cuda) -> None:
+        self._cuda = cuda
         self._buffer: Buffer | None = None
 
     def bgr(self, picture: NDArray[np.uint8], stream: Stream) -> BgrOnGpu:
@@ -32,9 +32,8 @@ class Staging:
                 "give B, G, R as cv2 reads them; Y and UV planes go to nv12()",
             )
         height, width = picture.shape[:2]
-        on_gpu = BgrOnGpu(0, width, height, 3 * width)
-        address = self._send([picture], stream)
-        return BgrOnGpu(address, width, height, on_gpu.pitch)
+        check_size(width, height)
+        return BgrOnGpu(self._send([picture], stream), width, height, 3 * width)
 
     def nv12(
         self,
@@ -46,13 +45,14 @@ class Staging:
         """Send Y of shape (H, W) and UV of half the size: (H/2, W/2, 2) or (H/2, W), rounded up."""
         height, width = luma.shape if luma.ndim == 2 else (0, 0)
         half_h, half_w = (height + 1) // 2, (width + 1) // 2
-        fits = chroma.shape in ((half_h, half_w, 2), (half_h, 2 * half_w))
-        if not (width and fits and luma.dtype == chroma.dtype == np.uint8):
+        fitting = chroma.shape in ((half_h, half_w, 2), (half_h, 2 * half_w))
+        if not (fitting and luma.dtype == chroma.dtype == np.uint8):
             raise DataError(
                 "NV12 should be uint8, Y of shape (height, width) and UV of half the size, found "
                 f"{_described(luma)} and {_described(chroma)}",
                 "sizes of the UV plane are rounded up: a 5 x 3 picture has 3 x 2 pairs",
             )
+        check_size(width, height)
         address = self._send([luma, chroma], stream)
         return Nv12OnGpu(
             address, width, address + width * height, 2 * half_w, width, height, standard
@@ -76,19 +76,19 @@ class Staging:
         return buffer.device
 
     def _at_least(self, nbytes: int) -> Buffer:
-        if self._buffer is None or len(self._buffer.host) < nbytes:
+        if self._buffer is None or self._buffer.nbytes < nbytes:
             self.close()
-            self._buffer = self._gpu.buffer(nbytes)
+            self._buffer = self._cuda.buffer(nbytes)
         return self._buffer
 
 
 class TapsOnGpu:
     """Where the tensor's columns and rows look, for the size of the picture that came last."""
 
-    def __init__(self, preprocess: Preprocess, gpu: Gpu) -> None:
+    def __init__(self, preprocess: Preprocess, cuda: Cuda) -> None:
         self._preprocess = preprocess
         self._size = (0, 0)
-        self._buffer = gpu.buffer((preprocess.width + preprocess.height) * TAP.itemsize)
+        self._buffer = cuda.buffer((preprocess.width + preprocess.height) * TAP.itemsize)
 
     def fits(self, width: int, height: int) -> bool:
         """True when nothing has to be sent for a picture of this size."""
