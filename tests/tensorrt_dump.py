@@ -8,6 +8,7 @@ and give one line for each overload. Run in a process of its own, by `tests.part
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import json
 import re
@@ -20,6 +21,9 @@ Listing = dict[str, Any]
 bases, members (of an enum, with values), attributes (its own, not those of its bases)."""
 
 OVERLOAD = re.compile(r"^\d+\. (.*)$", re.MULTILINE)
+OPERATORS = ("__bool__", "__contains__", "__getitem__", "__iter__", "__len__", "__setitem__")
+AS_BUFFER = 20 * ctypes.sizeof(ctypes.c_void_p)
+"""Where a type object keeps tp_as_buffer."""
 SETTABLE = ", settable"
 
 
@@ -64,6 +68,20 @@ def members(cls: type) -> dict[str, int] | None:
     return None if found is None else {name: int(value) for name, value in found.items()}
 
 
+def has_buffer(cls: type) -> bool:
+    """Whether bytes() and memoryview() take its objects: CPython's tp_as_buffer->bf_getbuffer."""
+    pointer = ctypes.c_void_p.from_address(id(cls) + AS_BUFFER).value
+    return bool(pointer and ctypes.c_void_p.from_address(pointer).value)
+
+
+def special(cls: type) -> list[str]:
+    """Operators that it has, such as len()."""
+    found = [name for name in vars(cls) if name in OPERATORS]
+    if not hasattr(cls, "__members__") and has_buffer(cls) and not has_buffer(cls.__base__ or cls):
+        found.append("__buffer__")
+    return sorted(found)
+
+
 def of_class(cls: type, module: str) -> Listing:
     own = {}
     enum = members(cls) or {}
@@ -76,6 +94,7 @@ def of_class(cls: type, module: str) -> Listing:
     init = signatures(cls.__init__, module) if "__init__" in vars(cls) and not enum else []
     if init:
         own["__init__"] = " | ".join(init)
+    own |= dict.fromkeys(special(cls), "special")
     bases = [b.__name__ for b in cls.__bases__ if b.__name__ not in ("object", "pybind11_object")]
     values = dict(sorted(enum.items(), key=lambda item: (item[1], item[0])))
     return {"bases": bases, "members": values, "attributes": own}

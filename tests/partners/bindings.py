@@ -2,8 +2,9 @@
 
 The bindings come from the package index (about 5 MB each, without dependencies). What they load,
 libnvinfer and its two companions, is replaced by a stub library whose factories give nothing: the
-whole API can be looked at and subclassed, and no object of TensorRT can be made. 8.5 (JetPack 5)
-is not on the index for any Python; 8.6.1 is the oldest that is.
+whole API can be looked at and subclassed, and no object of TensorRT can be made. 8.6.1 is the
+oldest that the index has; the list of 8.5 (JetPack 5) is read from NVIDIA's source of the
+bindings instead, by tests.tensorrt_source.
 
     python -m tests.partners.bindings           installs what is missing
     python -m tests.partners.bindings lists     writes tests/tensorrt_api/<version>.json anew
@@ -50,7 +51,12 @@ def home(version: str) -> Path:
 def installed(version: str) -> bool:
     """The mark is written last: half an installation is none."""
     mark = home(version) / "complete"
-    return mark.exists() and mark.read_text() == PACKAGES[version]
+    return mark.exists() and mark.read_text() == wanted(version)
+
+
+def wanted(version: str) -> str:
+    """What the mark of a complete installation says."""
+    return f"{PACKAGES[version]}\n{STUB.read_text()}"
 
 
 def run(version: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -84,7 +90,8 @@ def compile_stubs(target: Path, major: str) -> None:
         raise RuntimeError("g++ is needed to compile the stub libraries: apt install g++")
     target.mkdir(parents=True)
     first = target / f"lib{LIBRARIES[0]}.so.{major}"
-    command = [compiler, "-shared", "-fPIC", "-O1", str(STUB), "-o", str(first)]
+    command = [compiler, "-shared", "-fPIC", "-O1", "-std=c++17", f"-DTRT_MAJOR={major}"]
+    command += [str(STUB), "-pthread", "-o", str(first)]
     subprocess.run(command, check=True)
     for name in LIBRARIES[1:]:
         shutil.copy(first, target / f"lib{name}.so.{major}")
@@ -99,7 +106,7 @@ def install(version: str) -> None:
     compile_stubs(own / "lib", version.partition(".")[0])
     (own / "tensorrt").mkdir()
     (own / "tensorrt" / "__init__.py").write_text(MODULE)
-    (own / "complete").write_text(PACKAGES[version])
+    (own / "complete").write_text(wanted(version))
 
 
 def main(arguments: list[str]) -> None:

@@ -12,8 +12,8 @@ import re
 
 TENSOR = re.compile(r"\{ Name: (.*?), Dimensions: .*?Datatype: (\w+), Format: ")
 LAYER = re.compile(
-    r"^Name: (.*?), LayerType: (\w+), Inputs: (.*?)(?:, Constants: .*?)?, Outputs: (.*)"
-    r", TacticName: (.*?), StreamId: \d+, Metadata: (.*)$"
+    r"^Name: (.*?), LayerType: (\w+), Inputs: (.*?)(?:, Constants: (.*?))?, Outputs: (.*)"
+    r", TacticName: (.*?), StreamId: \d+, (?:.*?, )?Metadata: (.*)$"
 )
 HEAD = "Layers:\n"
 
@@ -36,11 +36,12 @@ class LoggedLayers:
 def row(line: str) -> dict[str, object]:
     found = LAYER.match(line)
     assert found, f"another form of layer: {line}"
-    name, kind, inputs, outputs, tactic, metadata = found.groups()
+    name, kind, inputs, constants, outputs, tactic, metadata = found.groups()
     return {
         "Name": name,
         "LayerType": kind,
         "Inputs": tensors(inputs),
+        "Constants": tensors(constants or ""),
         "Outputs": tensors(outputs),
         "TacticName": tactic,
         "Metadata": metadata,

@@ -87,7 +87,7 @@ def add_class(trt: Any, listing: Api, name: str) -> None:
     members = listing.members(name)
     if members:
         made = enum(name, members)
-        if name == "DataType":
+        if "itemsize" in listing.attributes(name):
             made.itemsize = property(lambda self: ITEM_BYTES.get(self.name, 1))  # type: ignore[attr-defined]
     else:
         made = listed_class(trt, listing, name, BEHAVIOURS.get(name), trt)

@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 
 from tests.tensorrt_double.control import Control
-from tests.tensorrt_double.layers import Choice, layers
+from tests.tensorrt_double.layers import Choice, layers, quantized_nodes
 from tests.tensorrt_double.memory import host_memory
 from tests.tensorrt_double.plan import Plan
 from tests.tensorrt_double.strip import stripped
@@ -191,6 +191,9 @@ class IOptimizationProfile:
             raise RuntimeError("Shape provided for max is inconsistent with other shapes.")
         self._ranges[input] = shapes
 
+    def __bool__(self) -> bool:
+        return all(size > 0 for shapes in self._ranges.values() for size in shapes[0])
+
     def get_shape(self, input: str) -> list[Any]:
         return [self._trt.Dims(shape) for shape in self._ranges.get(input, [])]
 
@@ -291,14 +294,16 @@ def planned(trt: Any, network: Any, config: Any, cache: str) -> Plan:
     ranges = {t.name: list(t._dynamic_range) for t in tensors if t._dynamic_range is not None}
     ranges |= {line.partition(":")[0]: [] for line in cache.splitlines()[1:]}
     on_dla = config.default_device_type == trt.DeviceType.DLA
+    model: onnx.ModelProto = network._model
+    no_pairs_on_dla = quantized_nodes(model) if trt.__version__.startswith("8") else []
     choice = Choice(
         "FP16" in flags,
         ranges if "INT8" in flags else (),
         on_dla,
-        switches.not_on_dla,
+        [*switches.not_on_dla, *no_pairs_on_dla],
         switches.not_in_int8,
+        hasattr(trt.ILayer, "metadata"),
     )
-    model: onnx.ModelProto = network._model
     return Plan(
         version=trt.__version__,
         compute_capability=switches.compute_capability,

@@ -172,7 +172,7 @@ def listed_class(trt: Any, api: Api, name: str, behaviour: type | None, made: Mo
     space.pop("__weakref__", None)
     texts = entry.get("attributes", {})
     for key, text in texts.items():
-        if key != "__init__" and text != "Severity":
+        if not key.startswith("__") and text != "Severity":
             space[key] = attribute(name, key, text, acts.get(key))
     space["__init__"] = constructor(name, texts.get("__init__"), acts.get("__init__"))
     cls: Any = Meta(name.rpartition(".")[2], bases or (Listed,), space)

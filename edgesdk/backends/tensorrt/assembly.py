@@ -15,7 +15,7 @@ from edgesdk.backends.tensorrt.pools import set_pools
 from edgesdk.backends.tensorrt.precision import (
     Typing,
     hand_over_ranges,
-    hold_single,
+    hold,
     network_flags,
     precision_flags,
 )
@@ -36,9 +36,12 @@ class Assembly:
     All are kept: the parser crashes when its network is collected.
     """
 
-    def __init__(self, trt: TensorRT, features: Features, messages: Messages) -> None:
+    def __init__(
+        self, trt: TensorRT, features: Features, messages: Messages, reporter: Reporter
+    ) -> None:
         """Raises BackendError where there is no driver that TensorRT can use."""
-        self.trt, self.features, self.messages = trt, features, messages
+        self.trt, self.features = trt, features
+        self.messages, self.reporter = messages, reporter
         self.warnings: list[str] = []
         self.calibrator: RangeCalibrator | None = None
         self.log = make_log(trt, messages)
@@ -67,11 +70,11 @@ class Assembly:
             )
         if self.network.num_layers == 0:
             raise BackendError(f"TensorRT {self.features.version} made no layers of the graph")
-        lost = hold_single(self.trt, self.network, typing.keep_single)
+        lost = hold(self.trt, self.network, typing.held)
         if lost:
             self.warnings.append(
-                f"{len(lost)} operators that should stay in float32 may run in FP16, their layers "
-                f"were not found: {', '.join(lost[:LISTED])}"
+                f"{len(lost)} operators that should stay in float may run in fewer bits, their "
+                f"layers were not found: {', '.join(lost[:LISTED])}"
             )
 
     def configure(
@@ -104,14 +107,14 @@ class Assembly:
         # The very weights that were there come back, so TensorRT may still optimize for them.
         self.config.set_flag(flags.REFIT_IDENTICAL)
 
-    def build(self, phases: Phases, reporter: Reporter) -> bytes:
+    def build(self) -> bytes:
         """The engine's bytes. Raises BackendError in TensorRT's words, or when it was stopped."""
         if self.features.progress_monitor:
-            self.monitor = make_monitor(self.trt, phases)
+            self.monitor = make_monitor(self.trt, Phases(self.reporter))
             cast("from_ten.IBuilderConfig", self.config).progress_monitor = self.monitor
         memory = self.builder.build_serialized_network(self.network, self.config)
+        self.reporter.settle()
         if memory is None or memory.nbytes == 0:
-            reporter.settle()
             raise self.messages.failed("could not build the engine", REBUILD)
         if self.calibrator is not None and self.calibrator.refused:
             raise self.messages.failed("did not take the ranges of calibration", REBUILD)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from edgesdk.backends.tensorrt.api.always import TensorRT
@@ -21,13 +22,14 @@ from edgesdk.backends.tensorrt.built import (
     no_lines,
 )
 from edgesdk.backends.tensorrt.checks import check_graph, check_settings
-from edgesdk.backends.tensorrt.features import Features, features_of
+from edgesdk.backends.tensorrt.features import features_of
 from edgesdk.backends.tensorrt.graph_facts import read_facts
-from edgesdk.backends.tensorrt.inspector import inspect_bytes, not_honoured, say_not_honoured
+from edgesdk.backends.tensorrt.honoured import not_honoured, say_not_honoured
+from edgesdk.backends.tensorrt.inspector import inspect_bytes
 from edgesdk.backends.tensorrt.log_progress import LogProgress
-from edgesdk.backends.tensorrt.logging import Messages
-from edgesdk.backends.tensorrt.precision import decide_typing
-from edgesdk.backends.tensorrt.progress import Phases, Reporter
+from edgesdk.backends.tensorrt.logging import Messages, make_log
+from edgesdk.backends.tensorrt.precision import Typing, decide_typing
+from edgesdk.backends.tensorrt.progress import Reporter
 from edgesdk.backends.tensorrt.settings import EngineSettings, ShapeRange
 from edgesdk.backends.tensorrt.timing_cache import TimingCache
 from edgesdk.bundle import Bundle
@@ -64,48 +66,72 @@ def build_engine(
     started = time.monotonic()
     features = features_of(trt)
     check_settings(features, model, settings)
-    check_graph(features, model, settings)
+    check_graph(features, model)
     facts = read_facts(model)
-    typing = decide_typing(features, facts, settings)
+    typing = decide_typing(features, facts, settings, order.pinned)
     reporter = Reporter(order.progress, order.stop)
-    notes: list[str] = []
-    messages = Messages(_listener(features, reporter, order))
-    with Assembly(trt, features, messages) as assembly:
-        assembly.parse(model, typing)
-        dla = assembly.configure(settings, typing, order)
-        data = _build(assembly, reporter, order.timing_cache, notes)
-        layers = (order.inspect or inspect_bytes)(trt, data, assembly.log)
+    nodes = len(model.proto.graph.node)
+    by_log = no_lines if features.progress_monitor else LogProgress(reporter, nodes).heard
+    messages = Messages(_listener(by_log, reporter, order))
+    assembly = Assembly(trt, features, messages, reporter)
+    built = _assemble(assembly, model, settings, typing, order)
+    del assembly
+    # The builder's memory is free by now: the engine is loaded where it was.
+    layers = _layers(trt, built.data, settings, order, messages)
     reporter.at("built", 1.0)
     reporter.settle()
     wanted = order.wanted_int8 if settings.implicit_int8 else facts.int8_nodes
-    return BuiltEngine(
-        data=data,
-        version=features.text,
+    return replace(
+        built,
         seconds=time.monotonic() - started,
         layers=layers,
-        dla=dla,
-        warnings=(*_int8_warnings(layers, wanted), *assembly.warnings, *notes),
+        warnings=(*_int8_warnings(layers, wanted), *built.warnings),
         log=messages.warnings,
     )
 
 
-def _build(
-    assembly: Assembly, reporter: Reporter, cache_file: Path | None, notes: list[str]
-) -> bytes:
+def _layers(
+    trt: TensorRT, data: bytes, settings: EngineSettings, order: BuildOrder, messages: Messages
+) -> tuple[EngineLayer, ...]:
+    log = make_log(trt, messages)
+    if order.inspect is not None:
+        return order.inspect(trt, data, log)
+    return inspect_bytes(trt, data, log, settings.dla)
+
+
+def _assemble(
+    assembly: Assembly,
+    model: Model,
+    settings: EngineSettings,
+    typing: Typing,
+    order: BuildOrder,
+) -> BuiltEngine:
+    """The engine without its list of layers."""
+    notes: list[str] = []
+    with assembly:
+        assembly.parse(model, typing)
+        dla = assembly.configure(settings, typing, order)
+        data = _build(assembly, order.timing_cache, notes)
+    return BuiltEngine(
+        data, assembly.features.text, 0.0, dla=dla, warnings=(*assembly.warnings, *notes)
+    )
+
+
+def _build(assembly: Assembly, cache_file: Path | None, notes: list[str]) -> bytes:
     """The engine's bytes; what is wrong with the timing cache goes into `notes`."""
     cache = TimingCache(cache_file, notes) if cache_file else None
     if cache:
         cache.load(assembly.config)
-    data = assembly.build(Phases(reporter), reporter)
-    reporter.settle()
+    data = assembly.build()
     if cache:
         cache.save(assembly.config)
     return data
 
 
-def _listener(features: Features, reporter: Reporter, order: BuildOrder) -> Callable[[str], None]:
-    """What every line of the log goes to; progress too, where nothing better tells it."""
-    by_log = no_lines if features.progress_monitor else LogProgress(reporter).heard
+def _listener(
+    by_log: Callable[[str], None], reporter: Reporter, order: BuildOrder
+) -> Callable[[str], None]:
+    """What every line of the log goes to; nothing may be raised from it."""
 
     def listen(line: str) -> None:
         by_log(line)

@@ -34,13 +34,13 @@ def check_settings(features: Features, model: Model, settings: EngineSettings) -
     check_ranges(model, settings.shapes)
 
 
-def check_graph(features: Features, model: Model, settings: EngineSettings) -> None:
-    """Raise BackendError with every finding of our rules. Ranges must have been checked before."""
-    found = [
-        finding
-        for finding in check_for_tensorrt(model, features.max_opset)
-        if finding.rule != "dynamic-shape" or not settings.shapes
-    ]
+def check_graph(features: Features, model: Model) -> None:
+    """Raise BackendError with the findings of our rules, except for sizes that vary.
+
+    Those are `check_ranges`' matter.
+    """
+    findings = check_for_tensorrt(model, features.max_opset)
+    found = [finding for finding in findings if finding.rule != "dynamic-shape"]
     if found:
         listed = "; ".join(
             f"{one.node or 'the graph'}: {one.message} [{one.rule}]" for one in found[:LISTED]

@@ -11,7 +11,6 @@ from edgesdk.backends.tensorrt.api.always import (
 from edgesdk.backends.tensorrt.built import DlaReport, FallbackLayer
 from edgesdk.backends.tensorrt.features import Features
 from edgesdk.backends.tensorrt.inspector import onnx_nodes
-from edgesdk.backends.tensorrt.logging import Messages
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings
 from edgesdk.errors import BackendError
 
@@ -79,8 +78,3 @@ def report_dla(
             "allow the GPU to run them, or change the model",
         )
     return report
-
-
-def quote_dla(messages: Messages) -> str:
-    """What TensorRT warned of DLA, for the report."""
-    return " | ".join(line for line in messages.warnings if "DLA" in line)

@@ -1,4 +1,4 @@
-"""What an engine is made of, and whether the INT8 that was asked for really runs in INT8.
+"""What an engine is made of.
 
 TensorRT's inspector answers in JSON: {"Layers": [...]}. A layer is a name alone, or a table with
 Name, LayerType, Inputs, Outputs, TacticName and, from 8.6 on, Metadata with the ONNX nodes. A
@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
 from edgesdk.backends.tensorrt.api.always import ICudaEngine, ILogger, TensorRT
 from edgesdk.backends.tensorrt.built import EngineLayer, Ran
+from edgesdk.backends.tensorrt.features import features_of
+from edgesdk.backends.tensorrt.settings import DlaSettings
 
 _ONNX = re.compile(r"\[ONNX Layer: (.*?)\](?=[\x1e\x1f,\s\[]|$)")
 _WRAPPED = re.compile(r"^(?:PWN|fusedPointwise|ForeignNode)?[(\[{](.*)[)\]}]$")
@@ -32,15 +33,26 @@ _KERNELS: tuple[tuple[Ran, re.Pattern[str]], ...] = (
     ("fp16", re.compile(r"(?:^|_)(?:f16f16|h1688|h16816|hmma)", re.IGNORECASE)),
     ("fp32", re.compile(r"(?:^|_)(?:f32f32|tf32f32|scudnn|sgemm)", re.IGNORECASE)),
 )
-_COMPUTES = re.compile(r"conv|correlation|gemm|matmul|matrix|fully|^fc", re.IGNORECASE)
-_MOVES = frozenset({"Reformat", "NoOp", "Constant", "Shuffle", "signal", "wait", "kgen"})
+FUSED = re.compile(r"^__myl_\w*?(?:Corr|Conv|Gemm|Fc)(?=[A-Z_])")
+"""Kernels that TensorRT writes itself are named after their steps, four letters each."""
 
 Table = Mapping[str, object]
 
 
-def inspect_bytes(trt: TensorRT, data: bytes, logger: ILogger) -> tuple[EngineLayer, ...]:
-    """Load an engine and list its layers; () when it cannot be loaded here. Needs a GPU."""
-    engine = trt.Runtime(logger).deserialize_cuda_engine(data)
+def inspect_bytes(
+    trt: TensorRT, data: bytes, logger: ILogger, dla: DlaSettings | None = None
+) -> tuple[EngineLayer, ...]:
+    """Load an engine that was just built and list its layers; () when it cannot be loaded here.
+
+    Needs a GPU, and its memory for as long as it takes.
+    """
+    runtime = trt.Runtime(logger)
+    if features_of(trt).version_compatible:
+        # Such an engine carries code of its own. These bytes are the builder's, not a stranger's.
+        runtime.engine_host_code_allowed = True
+    if dla:
+        runtime.DLA_core = dla.core
+    engine = runtime.deserialize_cuda_engine(data)
     return () if engine is None else inspect_engine(trt, engine)
 
 
@@ -113,8 +125,14 @@ def _split(text: str) -> Iterator[str]:
 
 
 def _precision(row: Table, kernel: str) -> Ran:
-    """That of what a layer reads: an INT8 layer may write float, a quantizing one writes INT8."""
+    """That of what a layer reads: an INT8 layer may write float, a quantizing one writes INT8.
+
+    One that multiplies INT8 weights computes in INT8, though it may quantize its input itself.
+    """
     read = [_type(tensor) for tensor in _tables(row.get("Inputs"))]
+    constants = [_type(tensor) for tensor in _tables(row.get("Constants"))]
+    if "int8" in constants and FUSED.search(kernel):
+        return "int8"
     weights = row.get("Weights")
     stored = [_word(str(weights.get("Type", "")), _TYPES)] if isinstance(weights, dict) else []
     named = _word(kernel, _KERNELS)
@@ -131,7 +149,9 @@ def _rest(read: list[Ran]) -> Ran:
 def _type(tensor: Table) -> Ran:
     text = str(tensor.get("Datatype") or tensor.get("Format/Datatype") or "N/A")
     found = _word(text, _TYPES)
-    return "unknown" if found == "unknown" and text.startswith("N/A") else found or "other"
+    if found == "unknown" and not text.startswith("N/A"):
+        return "other"
+    return found
 
 
 def _word(text: str, patterns: tuple[tuple[Ran, re.Pattern[str]], ...]) -> Ran:
@@ -140,59 +160,3 @@ def _word(text: str, patterns: tuple[tuple[Ran, re.Pattern[str]], ...]) -> Ran:
 
 def _tables(value: object) -> list[Table]:
     return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
-
-
-@dataclass(frozen=True)
-class NotHonoured:
-    """An ONNX node that shall run in INT8."""
-
-    node: str
-    precision: Ran
-    """What it runs in; "unknown": no layer of the engine names it, or its type is not stated."""
-    layer: str = ""
-    """The engine's layer."""
-
-    def __str__(self) -> str:
-        if not self.layer:
-            return f"{self.node} (no layer names it)"
-        return f"{self.node} ({self.precision}, in {self.layer!r})"
-
-
-def not_honoured(layers: Iterable[EngineLayer], wanted: Iterable[str]) -> tuple[NotHonoured, ...]:
-    """Nodes of `wanted` that do not run in INT8, or of which the engine does not tell.
-
-    Of several layers that a node went into, those that compute (convolutions, matrix products)
-    count; a layer that only converts counts where there is no other.
-    """
-    by_node: dict[str, list[EngineLayer]] = {}
-    for layer in layers:
-        for node in layer.origin:
-            by_node.setdefault(node, []).append(layer)
-    return tuple(
-        found for node in wanted if (found := _judge(node, by_node.get(node, []))) is not None
-    )
-
-
-def _judge(node: str, layers: list[EngineLayer]) -> NotHonoured | None:
-    computing = [layer for layer in layers if _COMPUTES.search(layer.kind)]
-    counted = computing or [one for one in layers if one.kind not in _MOVES] or layers
-    if any(layer.precision == "int8" for layer in counted):
-        return None
-    if not counted:
-        return NotHonoured(node, "unknown")
-    told = next((one for one in counted if one.precision != "unknown"), counted[0])
-    return NotHonoured(node, told.precision, told.name)
-
-
-def say_not_honoured(found: tuple[NotHonoured, ...], wanted: int) -> tuple[str, ...]:
-    """Sentences for people; none: all INT8 was honoured."""
-    wrong = [one for one in found if one.precision != "unknown"]
-    unclear = [one for one in found if one.precision == "unknown"]
-    said = []
-    if wrong:
-        listed = ", ".join(map(str, wrong))
-        said.append(f"INT8 NOT HONOURED: {len(wrong)} of {wanted} layers asked for: {listed}")
-    if unclear:
-        listed = ", ".join(map(str, unclear))
-        said.append(f"of {len(unclear)} of {wanted} INT8 layers the engine does not tell: {listed}")
-    return tuple(said)

@@ -21,9 +21,10 @@ BEFORE, AFTER = 0.05, 0.95
 class LogProgress:
     """Hears every line of TensorRT's."""
 
-    def __init__(self, reporter: Reporter) -> None:
+    def __init__(self, reporter: Reporter, nodes: int) -> None:
+        """`nodes` of the graph: more layers than that there cannot be, until the log says it."""
         self._reporter = reporter
-        self._layers = 0
+        self._layers = nodes
         self._timed: set[str] = set()
 
     def heard(self, line: str) -> None:
