@@ -7,6 +7,7 @@ paths among the arguments are all elsewhere.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +22,7 @@ VALUED = ("-k", "-m")
 
 
 def main(arguments: list[str]) -> int:
-    """Becomes pytest, in an environment whose CUDA driver is the stand-in."""
+    """pytest's exit code, in an environment whose CUDA driver is the stand-in."""
     paths = [a for before, a in pairwise(["", *arguments]) if before not in VALUED and exists(a)]
     own = [a for a in paths if is_here(Path(a.partition("::")[0]))]
     if paths and not own:
@@ -32,7 +33,7 @@ def main(arguments: list[str]) -> int:
         return pytest.ExitCode.TESTS_FAILED if in_ci else pytest.ExitCode.NO_TESTS_COLLECTED
     others = [a for a in arguments if a not in paths]
     command = [sys.executable, "-m", "pytest", *(own or [str(HERE)]), *others]
-    os.execve(sys.executable, command, pycuda.environment())
+    return subprocess.run(command, env=pycuda.environment(), check=False).returncode
 
 
 def exists(argument: str) -> bool:
@@ -43,7 +44,7 @@ def exists(argument: str) -> bool:
 def is_here(path: Path) -> bool:
     """A file or folder of this stage; the folders above it have it in them."""
     path = path.resolve()
-    return HERE == path or HERE in path.parents
+    return path == HERE or HERE in path.parents
 
 
 if __name__ == "__main__":
