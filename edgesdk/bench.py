@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from itertools import islice
@@ -15,20 +16,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesdk._version import __version__
-from edgesdk.backends import Backend, Session, load_backend
-from edgesdk.backends.choose import opened
+from edgesdk.backends import Backend, Engine, Session, load_backend_for
+from edgesdk.backends.tensorrt.built import ShowProgress, no_progress
+from edgesdk.backends.timing import LayerFacts, Timed
 from edgesdk.bundle import Bundle, open_bundle
 from edgesdk.errors import DataError
 from edgesdk.geometry import Placement
 from edgesdk.pictures import open_pictures
 from edgesdk.report import (
     ActivityMeter,
+    EngineReport,
     Finding,
     LatencyReport,
     MeasureSettings,
     Provenance,
     Software,
     Subject,
+    make_engine_report,
     make_report,
     measure,
     read_machine,
@@ -42,6 +46,9 @@ MAX_PICTURES = 32
 """Decoded beforehand and kept, so that neither disk nor video decoder is in the latency."""
 NOISE_COUNT, NOISE_WIDTH, NOISE_HEIGHT = 4, 1280, 720
 NOISE_SEED = 0
+TIMED_RUNS = 400
+"""As many as p99 needs, and some more."""
+PROFILED_RUNS = 50
 
 Image: TypeAlias = NDArray[np.uint8]
 
@@ -59,6 +66,8 @@ class BenchRequest:
     settings: MeasureSettings = field(default_factory=MeasureSettings)
     command: str = ""
     """As typed, for the report."""
+    compiling: ShowProgress = no_progress
+    """Told how far it is when an engine has to be built first."""
 
 
 @dataclass(frozen=True)
@@ -80,16 +89,20 @@ def bench(
     `root` is where the machine is read from. Raises BundleError, BackendError or DataError.
     """
     bundle = open_bundle(request.bundle)
-    backend = load_backend(request.backend, threads=request.threads)
+    backend = load_backend_for(bundle, request.backend, request.threads, request.compiling)
     model = bundle.model()
     # Apps feed one picture at a time; of a fixed batch only the inference can be measured.
     spec = bundle.manifest.spec if model.inputs[0].shape[0] == 1 else None
-    with opened(backend, model) as session:
+    compiled = backend.compile(model)
+    with closing(backend.open(compiled)) as session:
         stages = stages_of(spec, session, str(request.bundle))
         material = material_of(spec, session, request.source)
         meter = ActivityMeter(root)
         samples = measure(stages, material.inputs, request.settings, progress=progress)
         activity, machine = meter.read(), read_machine(root)
+        # After the measurement: a profiler slows down what it watches.
+        feeds = feeds_of(spec, session, material.inputs)
+        engine = engine_of(session, feeds, compiled.layers)
     provenance = Provenance(
         date_utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         command=request.command,
@@ -99,7 +112,36 @@ def bench(
         machine=machine,
         activity=activity,
     )
-    return make_report(samples, request.settings, provenance, material.notes)
+    notes = (*material.notes, *engine_notes(compiled))
+    return make_report(samples, request.settings, provenance, notes, engine)
+
+
+def engine_notes(engine: Engine) -> tuple[Finding, ...]:
+    """What the backend says of the engine, as notes of the report."""
+    means = "The figures are those of this engine as it is."
+    do = "edgesdk compile BUNDLE --list shows it; edgesdk compile BUNDLE makes one for this machine"
+    return tuple(Finding("engine", "note", text, means, do) for text in engine.warnings)
+
+
+def feeds_of(
+    spec: ModelSpec | None, session: Session, inputs: Sequence[Any]
+) -> list[dict[str, Array]]:
+    """What the session runs on for each of the material's inputs."""
+    if spec is None:
+        return list(inputs)
+    name = session.inputs[0].name
+    return [{name: spec.preprocess(image)[0]} for image in inputs]
+
+
+def engine_of(
+    session: Session, feeds: Sequence[dict[str, Array]], facts: Sequence[LayerFacts] = ()
+) -> EngineReport | None:
+    """Phases and layers of a session that can time them; None for any other."""
+    if not isinstance(session, Timed):
+        return None
+    runs = [session.timed(feeds[i % len(feeds)])[1] for i in range(TIMED_RUNS)]
+    layers = session.profiled(feeds[0], PROFILED_RUNS)
+    return make_engine_report(runs, layers, facts, PROFILED_RUNS)
 
 
 def stages_of(spec: ModelSpec | None, session: Session, where: str) -> Stages:

@@ -11,6 +11,7 @@ from edgesdk.devices import DeviceProfile, JetPack
 
 _PART = re.compile(r"p\d{4}-\d{4}")
 _RELEASE = re.compile(r"R(\d+) \(release\), REVISION: ([\d.]+)")
+_POWER_MODE = re.compile(r"pmode:(\d+)")
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,12 @@ def recognise(board: Board, profiles: Iterable[DeviceProfile]) -> DeviceProfile 
 def jetpack_of(board: Board, jetpacks: Iterable[JetPack]) -> JetPack | None:
     """The JetPack that the board's version of Jetson Linux belongs to."""
     return next((jetpack for jetpack in jetpacks if board.l4t in jetpack.l4t), None)
+
+
+def read_power_mode(root: Path = Path("/")) -> str:
+    """Number of the mode that nvpmodel is in, e.g. "0"; empty where there is no nvpmodel."""
+    mode = _POWER_MODE.search(_text(root / "var/lib/nvpmodel/status"))
+    return str(int(mode[1])) if mode else ""
 
 
 def _text(path: Path) -> str:

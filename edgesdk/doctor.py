@@ -17,9 +17,11 @@ from typing import Literal
 from edgesdk._optional import require
 from edgesdk._version import __version__
 from edgesdk.backends import Probe, backend_names, load_backend
-from edgesdk.backends.tensorrt.driver import Driver, probe_driver
-from edgesdk.board import Board, jetpack_of, read_board, recognise
-from edgesdk.devices import JetPack, device_names, load_device, load_jetpacks
+from edgesdk.backends.tensorrt.driver import Driver, Gpu, probe_driver
+from edgesdk.backends.tensorrt.place import Place, this_place
+from edgesdk.backends.tensorrt.probe import PYCUDA, driver_fix
+from edgesdk.board import Board, read_board, recognise
+from edgesdk.devices import JetPack, device_names, load_device
 from edgesdk.errors import MissingExtra
 
 Status = Literal["ok", "absent", "problem", "info"]
@@ -55,18 +57,17 @@ def diagnose(root: Path = Path("/")) -> Diagnosis:
 
     Never raises for what is absent.
     """
-    board = read_board(root)
-    jetpack = jetpack_of(board, load_jetpacks()) if board else None
+    board, place = read_board(root), this_place(root)
     probes = [load_backend(name).probe() for name in backend_names()]
-    opencv = opencv_findings(opencv_build(), on_board=board is not None)
+    opencv = opencv_findings(opencv_build(), on_board=place.on_board)
     findings = (
-        python_finding(jetpack, platform.python_version()),
+        python_finding(place.jetpack, platform.python_version()),
         Finding("edgesdk", "ok", __version__, "this is what reports and bundles will name"),
         *opencv,
         *(backend_finding(probe) for probe in probes),
-        driver_finding(probe_driver(), on_board=board is not None),
-        *(package_finding(package, on_board=board is not None) for package in PACKAGES),
-        *board_findings(board, jetpack),
+        driver_finding(probe_driver(), place),
+        *(package_finding(package, on_board=place.on_board) for package in PACKAGES),
+        *board_findings(board, place),
     )
     fast = any(probe.usable for probe in probes if probe.backend != "reference")
     return Diagnosis(findings, usable=fast and opencv[0].status == "ok")
@@ -126,15 +127,20 @@ def backend_finding(probe: Probe) -> Finding:
     return Finding(name, status, "not usable", probe.reason, probe.fix)
 
 
-def driver_finding(driver: Driver, *, on_board: bool) -> Finding:
-    """What NVIDIA's driver says."""
+def driver_finding(driver: Driver, place: Place) -> Finding:
+    """What NVIDIA's driver says, and which GPUs it has."""
     name = "CUDA driver"
     if not driver.problem:
-        return Finding(name, "ok", f"CUDA {driver.version}", f"{driver.devices} GPU can be used")
-    if on_board:
-        fix = "in a container, start it with --runtime nvidia; else flash JetPack anew"
+        gpus = "; ".join(f"{gpu}{_sharing(gpu)}" for gpu in driver.gpus)
+        return Finding(name, "ok", f"CUDA {driver.version}", gpus)
+    if place.on_board:
+        fix = driver_fix(driver, place)
         return Finding(name, "problem", driver.problem, "the GPU cannot be used", fix)
     return Finding(name, "absent", driver.problem, "no GPU needed: bundles are made on the CPU")
+
+
+def _sharing(gpu: Gpu) -> str:
+    return " shared with the processor" if gpu.integrated else ""
 
 
 @dataclass(frozen=True)
@@ -159,7 +165,7 @@ PACKAGES = (
         "pycuda",
         "pycuda",
         "moves data to and from the GPU",
-        "pip install 'edgesdk[jetson]'",
+        PYCUDA,
     ),
     _Package(
         "jetson-stats",
@@ -192,8 +198,12 @@ def _version(distribution: str) -> str:
         return "installed"
 
 
-def board_findings(board: Board | None, jetpack: JetPack | None) -> tuple[Finding, ...]:
+def board_findings(board: Board | None, place: Place) -> tuple[Finding, ...]:
     """Which Jetson this is, and which profile is its own."""
+    jetpack = place.jetpack
+    if board is None and place.on_board:
+        meaning = "a container hides which one: name it with --device, and --jetpack"
+        return (Finding("board", "info", "a Jetson, by its kernel", meaning),)
     if board is None:
         meaning = "bundles are made and tried here; engines and latency come from a board"
         return (Finding("board", "info", "not a Jetson", meaning),)

@@ -54,6 +54,20 @@ class Preprocess:
         if self.short_side and self.short_side < max(self.width, self.height):
             raise ValueError(f"short_side {self.short_side} is smaller than the crop")
 
+    @property
+    def factor(self) -> Floats:
+        """Multiplies a pixel of 0..255; shape (3,), in the order of `color`."""
+        factor: Floats = np.float32(self.scale) / np.array(self.std, np.float32)
+        return factor
+
+    @property
+    def shift(self) -> Floats:
+        """Subtracted from that product; shape (3,), in the order of `color`."""
+        mean: Floats = np.array(self.mean, np.float32)
+        std: Floats = np.array(self.std, np.float32)
+        shift: Floats = mean / std
+        return shift
+
     def __call__(self, image: NDArray[np.uint8]) -> tuple[Floats, Placement]:
         """Prepare one picture, BGR uint8 of shape (H, W, 3). The tensor is new and the caller's."""
         placed, placement = self.place(image)
@@ -62,8 +76,7 @@ class Preprocess:
     def normalize(self, placed: NDArray[np.uint8]) -> Floats:
         """The tensor of a picture that `place` has resized, new and the caller's."""
         pixels = placed[..., ::-1] if self.color == "rgb" else placed
-        factor = np.array(self.scale, np.float32) / np.array(self.std, np.float32)
-        shift = np.array(self.mean, np.float32) / np.array(self.std, np.float32)
+        factor, shift = self.factor, self.shift
         tensor = np.empty((1, 3, self.height, self.width), np.float32)
         np.multiply(pixels.transpose(2, 0, 1), factor[:, None, None], out=tensor[0])
         if shift.any():
@@ -74,11 +87,11 @@ class Preprocess:
         """Only the resizing: BGR uint8 of shape (height, width, 3), and where the picture lies."""
         cv2 = require("cv2", "resize pictures")
         height, width = image.shape[:2]
-        new_w, new_h = self._resized(width, height)
+        new_w, new_h = self.resized(width, height)
         if (new_w, new_h) != (width, height):
             image = cv2.resize(image, (new_w, new_h), interpolation=cv2.INTER_LINEAR)
+        placement = self.placement(width, height)
         left, top = self._offset(new_w, new_h)
-        placement = Placement(new_w / width, new_h / height, left, top, width, height)
         if self.resize == "center-crop":
             return image[-top : -top + self.height, -left : -left + self.width], placement
         if (new_w, new_h) == (self.width, self.height):
@@ -87,7 +100,13 @@ class Preprocess:
         canvas[top : top + new_h, left : left + new_w] = image
         return canvas, placement
 
-    def _resized(self, width: int, height: int) -> tuple[int, int]:
+    def placement(self, width: int, height: int) -> Placement:
+        """Where a picture of this size lies in the tensor. Nothing is resized for it."""
+        new_w, new_h = self.resized(width, height)
+        left, top = self._offset(new_w, new_h)
+        return Placement(new_w / width, new_h / height, left, top, width, height)
+
+    def resized(self, width: int, height: int) -> tuple[int, int]:
         """Size of the whole picture after resizing, before padding or cropping."""
         if self.resize == "stretch":
             return self.width, self.height

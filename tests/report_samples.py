@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edgesdk.report import (
     Activity,
+    EngineReport,
     LatencyReport,
     Machine,
     MeasureSettings,
@@ -16,6 +17,7 @@ from edgesdk.report import (
     Samples,
     Software,
     Subject,
+    make_engine_report,
     make_report,
 )
 
@@ -65,11 +67,65 @@ def samples(total_ms: Sequence[float], warmup_ms: Sequence[float] = (30.0, 22.0)
 
 
 def report(
-    total_ms: Sequence[float], machine: Machine = DESK, activity: Activity = QUIET
+    total_ms: Sequence[float],
+    machine: Machine = DESK,
+    activity: Activity = QUIET,
+    engine: EngineReport | None = None,
 ) -> LatencyReport:
     run = samples(total_ms)
     settings = MeasureSettings(len(run.warmup_ns), max(len(run.ns), 2))
-    return make_report(run, settings, provenance(machine, activity))
+    return make_report(run, settings, provenance(machine, activity), engine=engine)
+
+
+@dataclass(frozen=True)
+class Phases:
+    """As a session times one run."""
+
+    enqueue_ms: float
+    h2d_ms: float
+    compute_ms: float
+    d2h_ms: float
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    name: str
+    ms_median: float
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    name: str
+    precision: str
+    device: str = "gpu"
+
+
+LAYERS = (
+    ("Reformatting CopyNode for Input Tensor 0 to /stem/conv", 0.031, "fp32"),
+    ("/stem/conv/Conv + PWN(/stem/act/Sigmoid, /stem/act/Mul)", 0.412, "int8"),
+    ("/stage1/down/Conv + /stage1/act/Relu", 0.287, "int8"),
+    ("/stage1/block/conv1/Conv || /stage1/block/conv2/Conv", 0.345, "int8"),
+    ("/neck/fuse/Concat", 0.012, ""),
+    ("/neck/attention/MatMul_fused_attention_kernel_with_a_rather_long_name", 0.155, "fp16"),
+    ("/head/reg/Conv", 0.098, "fp32"),
+)
+"""Seven layers of an engine in its order: (name, ms, what it computes in)."""
+
+
+def engine(
+    enqueue: float = 0.4,
+    h2d: float = 0.21,
+    compute: float = 1.5,
+    d2h: float = 0.06,
+    runs: int = 401,
+    spread: float = 0.01,
+) -> EngineReport:
+    """A steady engine of these medians; `spread` is the coefficient of variation of `compute`."""
+    wave = np.random.default_rng(7).permutation(np.linspace(-(3**0.5), 3**0.5, runs))
+    timed = [Phases(enqueue, h2d, compute * (1 + spread * float(w)), d2h) for w in wave]
+    layers = [LayerTime(name, ms) for name, ms, _ in LAYERS]
+    facts = [LayerFacts(name, precision) for name, _, precision in LAYERS if precision]
+    return make_engine_report(timed, layers, facts, profiled_runs=50)
 
 
 def steady(count: int = 400, ms: float = 20.0) -> np.ndarray:

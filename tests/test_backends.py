@@ -9,14 +9,20 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgesdk.backends import Backend, Engine, backend_names, load_backend
 from edgesdk.backends.tensorrt import TensorRTBackend
-from edgesdk.backends.tensorrt.driver import Driver, probe_driver
+from edgesdk.backends.tensorrt.backend import Machinery
+from edgesdk.backends.tensorrt.driver import Driver
 from edgesdk.errors import BackendError, UnknownName
 from edgesdk.model import Model
 from tests.backend_contract import *  # noqa: F403
 from tests.backend_contract import affine
 
 
-@pytest.fixture(params=backend_names())
+def with_marks(name: str) -> object:
+    """So that `-m gpu` runs this suite on the GPU as well."""
+    return pytest.param(name, marks=pytest.mark.gpu) if name == "tensorrt" else name
+
+
+@pytest.fixture(params=map(with_marks, backend_names()))
 def backend(request: pytest.FixtureRequest) -> Backend:
     chosen = load_backend(request.param)
     probe = chosen.probe()
@@ -72,42 +78,9 @@ def test_a_model_that_onnxruntime_cannot_load_is_refused_with_its_reason() -> No
         backend.open(Engine("onnxruntime", b"not onnx"))
 
 
-class FakeCuda:
-    """A driver that answers as told; it shows our reading of the answers, not CUDA."""
-
-    def __init__(self, init: int, version: int, devices: int) -> None:
-        self.answers = (init, version, devices)
-
-    def cuInit(self, flags: int) -> int:
-        return self.answers[0]
-
-    def cuDriverGetVersion(self, out) -> int:  # type: ignore[no-untyped-def]
-        out._obj.value = self.answers[1]
-        return 0
-
-    def cuDeviceGetCount(self, out) -> int:  # type: ignore[no-untyped-def]
-        out._obj.value = self.answers[2]
-        return 0
-
-
-@pytest.mark.parametrize(
-    ("cuda", "expected"),
-    [
-        (FakeCuda(0, 12060, 1), Driver("12.6", 1)),
-        (FakeCuda(0, 13020, 0), Driver("13.2", 0, "the driver (CUDA 13.2) finds no GPU")),
-        (
-            FakeCuda(100, 0, 0),
-            Driver("", 0, "the NVIDIA driver does not start: cuInit gives error 100"),
-        ),
-    ],
-)
-def test_the_driver_s_answers_are_read(cuda: FakeCuda, expected: Driver) -> None:
-    assert probe_driver(lambda name: cuda) == expected  # type: ignore[arg-type,return-value]
-
-
 def test_without_a_driver_the_probe_says_so_and_makes_no_tensorrt_object() -> None:
     absent = Driver(problem="there is no NVIDIA driver: libcuda.so.1 is not found")
-    backend = TensorRTBackend(lambda: absent)
+    backend = TensorRTBackend(machinery=Machinery(driver=lambda: absent))
     probe = backend.probe()
     assert (probe.usable, probe.reason) == (False, absent.problem)
     assert "JetPack" in probe.fix

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from edgesdk.backends import Probe
-from edgesdk.backends.tensorrt.driver import Driver
+from edgesdk.backends.tensorrt.driver import Driver, Gpu
+from edgesdk.backends.tensorrt.place import Place
 from edgesdk.cli.doctor import command
 from edgesdk.devices import load_device, load_jetpack
 from edgesdk.doctor import (
@@ -70,6 +71,15 @@ def test_on_a_board_the_module_its_jetpack_and_its_profile_are_named(nano: Path)
     assert board.found.endswith("Jetson Linux 36.4.3, flashed as Super")
     assert board.meaning == "JetPack 6.2"
     assert named(findings, "device profile").found == "orin-nano-8gb"
+
+
+def test_a_container_on_a_board_is_told_that_the_board_is_hidden(tmp_path: Path) -> None:
+    (tmp_path / "proc/sys/kernel").mkdir(parents=True)
+    (tmp_path / "proc/sys/kernel/osrelease").write_text("5.15.148-tegra\n")
+    (tmp_path / ".dockerenv").touch()
+    findings = diagnose(tmp_path).findings
+    assert named(findings, "board").found == "a Jetson, by its kernel"
+    assert "--runtime nvidia" in named(findings, "CUDA driver").fix
 
 
 def test_a_board_without_a_profile_is_told_how_to_get_one(nano: Path) -> None:
@@ -146,10 +156,13 @@ def test_a_backend_says_itself_what_is_wrong() -> None:
 
 def test_a_missing_driver_is_a_problem_on_a_board_only() -> None:
     none = Driver(problem="there is no NVIDIA driver")
-    assert driver_finding(none, on_board=False).status == "absent"
-    assert "--runtime nvidia" in driver_finding(none, on_board=True).fix
-    good = driver_finding(Driver("12.6", 1), on_board=True)
+    assert driver_finding(none, Place()).status == "absent"
+    in_container = Place(on_board=True, in_container=True)
+    assert driver_finding(none, in_container).status == "problem"
+    assert "--runtime nvidia" in driver_finding(none, in_container).fix
+    good = driver_finding(Driver("12.6", (Gpu("Orin", "8.7", True, 61 * 2**30),)), Place())
     assert (good.status, good.found) == ("ok", "CUDA 12.6")
+    assert good.meaning == "Orin (8.7), 61 GiB shared with the processor"
 
 
 def test_packages_for_a_board_are_looked_for_but_never_imported(

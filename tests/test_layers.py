@@ -17,7 +17,10 @@ PACKAGE = Path(edgesdk.__file__).parent
 LAYERS = [
     {"cli", "__main__"},
     {"demo"},
-    {"apps", "build", "report", "doctor", "bench", "accuracy", "checkup"},
+    {
+        *("apps", "build", "report", "doctor", "bench", "accuracy", "checkup"),
+        *("exports", "fieldreport"),
+    },
     {"pipeline", "sim"},
     {"vision"},
     {"backends"},

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from edgesdk.apps.folder import App
 from edgesdk.apps.program import Program, Scene
-from edgesdk.backends import load_backend
-from edgesdk.backends.choose import opened
-from edgesdk.bundle import open_bundle
+from edgesdk.backends import load_backend_for
+from edgesdk.backends.tensorrt.built import ShowProgress, no_progress
+from edgesdk.bundle import Bundle, open_bundle
 from edgesdk.errors import ModelError, UsageError
 from edgesdk.model import Model, read_model
 from edgesdk.pipeline import (
@@ -46,6 +46,8 @@ class RunRequest:
     """.csv, .jsonl or .json; None: what app.toml says."""
     video: Path | None = None
     """.mp4 or .webm; None: what app.toml says."""
+    compiling: ShowProgress = no_progress
+    """Told how far it is when an engine has to be built first."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class RunModel:
     """Of the bundle, or of the ONNX file."""
     precision: str
     where: str
+    bundle: Bundle | None = None
+    """None: a float model."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,8 @@ class PreparedRun:
     program: Program
     events: Path | None
     video: Path | None
+    warnings: tuple[str, ...] = ()
+    """What should be known of the engine that runs, in sentences."""
 
 
 @contextmanager
@@ -89,12 +95,13 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
         app_stages = tuple(program.stages())
     files: list[Sink] = [event_file(events, program.event)] if events else []
     files += [VideoFile(video, source.fps, program.draw)] if video else []
-    backend = load_backend(request.backend, threads=request.threads)
-    with opened(backend, chosen.model) as session:
+    backend = load_backend_for(chosen.bundle, request.backend, request.threads, request.compiling)
+    engine = backend.compile(chosen.model)
+    with closing(backend.open(engine)) as session:
         detector = make_detector(chosen, session)
         stages = (*detect_stages(detector), *app_stages)
         pipeline = Pipeline(source, stages, [*files, *sinks])
-        yield PreparedRun(pipeline, source, chosen, program, events, video)
+        yield PreparedRun(pipeline, source, chosen, program, events, video, engine.warnings)
 
 
 def choose_model(app: App, bundle: Path | None = None) -> RunModel:
@@ -138,7 +145,7 @@ def _of_bundle(path: Path) -> RunModel:
             "build it again with --spec",
         )
     precision = bundle.manifest.precision
-    return RunModel(bundle.model(), spec, "bundle", bundle.digest, precision, str(path))
+    return RunModel(bundle.model(), spec, "bundle", bundle.digest, precision, str(path), bundle)
 
 
 def _source_name(app: App, request: RunRequest) -> str:

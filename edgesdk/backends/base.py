@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from edgesdk.backends.timing import LayerFacts
 from edgesdk.model import Model
 from edgesdk.tensors import Array, TensorSpec
 
@@ -30,6 +31,10 @@ class Engine:
 
     backend: str
     data: bytes
+    layers: tuple[LayerFacts, ...] = ()
+    """What it is made of; empty where the backend cannot tell."""
+    warnings: tuple[str, ...] = ()
+    """What who runs it should know, in sentences."""
 
 
 class Session(Protocol):

@@ -9,6 +9,8 @@ from edgesdk.backends.base import Backend, Session
 from edgesdk.backends.onnxruntime import OnnxRuntimeBackend
 from edgesdk.backends.reference import ReferenceBackend
 from edgesdk.backends.tensorrt import TensorRTBackend
+from edgesdk.backends.tensorrt.built import ShowProgress, no_progress
+from edgesdk.bundle import Bundle
 from edgesdk.errors import UnknownName
 from edgesdk.model import Model
 
@@ -45,3 +47,17 @@ def load_backend(
     if name == "reference":
         return ReferenceBackend()
     raise UnknownName("backend", name, backend_names())
+
+
+def load_backend_for(
+    bundle: Bundle | None, name: str, threads: int = 0, compiling: ShowProgress = no_progress
+) -> Backend:
+    """The backend called `name` for a bundle; None: for a model that belongs to none.
+
+    TensorRT then takes its engine from the folder beside the bundle: what `edgesdk compile` made
+    last, or what the bundle asks for where nothing was compiled yet; `compiling` is told how far
+    that is. Otherwise as `load_backend`.
+    """
+    if name == "tensorrt":
+        return TensorRTBackend(bundle, progress=compiling)
+    return load_backend(name, threads)

@@ -13,6 +13,8 @@ VERBS = {
     "devices": "The Jetson modules that are known.",
     "zoo": "Third-party models by name, checked by digest.",
     "build": "Calibrate, quantize and bundle an ONNX model for a device.",
+    "compile": "Make the TensorRT engine of a bundle, on the machine with the GPU.",
+    "export": "Files for DeepStream, trtexec and old scripts.",
     "run": "Run an app on a video, a folder of pictures or a simulation.",
     "bench": "Measure latency by stage and write a report.",
 }

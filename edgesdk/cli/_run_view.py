@@ -61,6 +61,9 @@ def announce(app: App, run: PreparedRun) -> None:
             f"edgesdk build {app.folder} --device orin",
             err=True,
         )
+    for warning in run.warnings:
+        click.secho("warning: ", fg="yellow", nl=False, err=True)
+        click.echo(warning, err=True)
 
 
 def as_object(app: App, run: PreparedRun, backend: str, summary: RunSummary) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from rich.text import Text
 from edgesdk._files import write_atomic
 from edgesdk.bench import BenchRequest, bench
 from edgesdk.cli._console import console as make_console
+from edgesdk.cli._engine_progress import EngineBar
+from edgesdk.cli._engine_view import print_engine
 from edgesdk.errors import EdgeError, UsageError
 from edgesdk.report import Finding, LatencyReport, MeasureSettings, Summary, to_json, words
 from edgesdk.report.html import to_html
@@ -75,7 +77,9 @@ def command(
     settings = MeasureSettings(warmup, iterations or default, duration)
     _check_outputs(bundle, out, html)
     typed = shlex.join(["edgesdk", *sys.argv[1:]])
-    report = _measured(BenchRequest(bundle, backend, source, threads, settings, typed))
+    with EngineBar() as compiling:
+        request = BenchRequest(bundle, backend, source, threads, settings, typed, compiling)
+        report = _measured(request)
     _write(report, out, html)
     if as_json:
         click.echo(to_json(report), nl=False)
@@ -138,6 +142,8 @@ def print_report(report: LatencyReport, console: Console) -> None:
     total = report.total
     console.print(f"{report.throughput_fps:.1f} fps, one picture at a time")
     console.print(Text(f"median: {words.interval(total.median)}; p99: {words.interval(total.p99)}"))
+    if report.engine is not None:
+        print_engine(report.engine, console)
     for finding in report.findings:
         console.print()
         console.print(_finding(finding))

@@ -8,12 +8,14 @@ from typing import Literal, cast
 import click
 
 from edgesdk._progress import silent
+from edgesdk.backends.tensorrt.backend import Machinery
 from edgesdk.build import build
 from edgesdk.build.job import BuildOrder, resolve
 from edgesdk.bundle import Precision, Recovery
 from edgesdk.checkup.examine import examine
 from edgesdk.cli._bundle_doctor import check_page, write_page
 from edgesdk.cli._bundle_view import bundle_json, show_bundle
+from edgesdk.cli._compile_here import compile_here
 from edgesdk.cli._progress import shown
 from edgesdk.errors import TargetMissed, UsageError
 from edgesdk.quantize.placement import Wishes
@@ -36,9 +38,12 @@ from edgesdk.quantize.placement import Wishes
 @click.option("--rest", type=click.Choice(["fp16", "fp32"]), default="fp16", help="Beside INT8.")
 @click.option("--requantize", is_flag=True, help="Take a quantized model: undo its pairs first.")
 @click.option("--html", type=click.Path(path_type=Path), help="A report page of the build.")
+@click.option("--no-compile", is_flag=True, help="On a board: leave its engine for later.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
+@click.pass_obj
 def command(
+    machinery: Machinery | None,
     model: str,
     device: str,
     data: str,
@@ -55,6 +60,7 @@ def command(
     rest: Literal["fp16", "fp32"],
     requantize: bool,
     html: Path | None,
+    no_compile: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -66,6 +72,8 @@ def command(
     With --max-drop, layers go back to float until the figure of the task (mAP, top-1, or agreement
     with the float model where there are no labels) is at most that share below the float model's.
     Ends with exit code 3 when it is not; the bundle is written all the same.
+
+    On a Jetson that has TensorRT, the bundle's engine is compiled as well.
     """
     order = BuildOrder(
         device=device,
@@ -97,6 +105,8 @@ def command(
         click.echo(f"  doctor: {checkup.verdict}")
         if checkup.findings:
             click.echo(f"  edgesdk doctor --bundle {path} says more")
+    if not no_compile:
+        compile_here(bundle, machinery or Machinery(), show=not as_json)
     _check_target(bundle.manifest.recovery)
 
 

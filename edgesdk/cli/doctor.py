@@ -12,8 +12,10 @@ import click
 from edgesdk._config import plain
 from edgesdk.checkup import Checkup
 from edgesdk.cli._bundle_doctor import BundleQuestion, examined, report_json, write_page
+from edgesdk.cli._field_report import DEFAULT, write_report
 from edgesdk.doctor import Diagnosis, diagnose
 from edgesdk.errors import EdgeError, UsageError
+from edgesdk.fieldreport import ReportRequest
 
 _MARKS = {
     "ok": ("ok", "green"),
@@ -24,23 +26,66 @@ _MARKS = {
 
 
 @click.command()
-@click.option("--bundle", type=click.Path(path_type=Path), help="Examine this bundle instead.")
+@click.option(
+    "--bundle",
+    "bundles",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Examine this bundle instead. With --report: its engines' layers; may be repeated.",
+)
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page about the bundle.")
 @click.option("--model", default="", help="Is the bundle that of this ONNX file or app?")
 @click.option("--spec", type=click.Path(path_type=Path), help="... and of this SPEC.toml?")
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    is_flag=False,
+    flag_value=DEFAULT,
+    help=f"Pack what a maintainer needs to see into one zip file. ({DEFAULT})",
+)
+@click.option(
+    "--gpu-tests",
+    type=click.Path(path_type=Path),
+    help="Into the report: results of scripts/test -m gpu --junitxml FILE.",
+)
+@click.option(
+    "--bench",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Into the report: a latency report of edgesdk bench --out; may be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def command(
-    bundle: Path | None, html: Path | None, model: str, spec: Path | None, as_json: bool
+    *,
+    bundles: tuple[Path, ...],
+    html: Path | None,
+    model: str,
+    spec: Path | None,
+    report: Path | None,
+    gpu_tests: Path | None,
+    bench: tuple[Path, ...],
+    as_json: bool,
 ) -> None:
     """Say what this machine can do, what that means, and what to mend.
 
     Ends with 0 when bundles run here, with 1 otherwise.  With --bundle: what the bundle tells of
-    its calibration and accuracy; ends with 1 when there is a problem.
+    its calibration and accuracy; ends with 1 when there is a problem.  With --report: writes a
+    file for the maintainers; nothing is sent anywhere.
     """
-    if bundle is not None:
-        _bundle(BundleQuestion(bundle, model, spec, html), as_json)
+    about_bundle = html or model or spec
+    if report is not None:
+        if about_bundle:
+            raise UsageError("--html, --model and --spec do not go with --report")
+        write_report(Path(report), ReportRequest(bundles, gpu_tests, bench), as_json)
         return
-    if html or model or spec:
+    if gpu_tests or bench:
+        raise UsageError("--gpu-tests and --bench go into a report", "add --report")
+    if len(bundles) > 1:
+        raise UsageError("one bundle at a time is examined", "name several with --report only")
+    if bundles:
+        _bundle(BundleQuestion(bundles[0], model, spec, html), as_json)
+        return
+    if about_bundle:
         raise UsageError("--html, --model and --spec are about a bundle", "name it with --bundle")
     _machine(as_json)
 

@@ -57,12 +57,13 @@ def command(
     """
     # Loaded here, so that --help stays fast.
     from edgesdk.apps import RunRequest, prepare_run  # noqa: PLC0415
+    from edgesdk.cli._engine_progress import EngineBar  # noqa: PLC0415
     from edgesdk.cli._run_view import Bar, announce, as_object, show  # noqa: PLC0415
 
     app = open_app(what, bundle, read_changes(changes, line))
-    request = RunRequest(source, bundle, backend, threads, events, video)
-    bar = Bar()
-    with prepare_run(app, request, [bar]) as run:
+    bar, compiling = Bar(), EngineBar()
+    request = RunRequest(source, bundle, backend, threads, events, video, compiling)
+    with compiling, prepare_run(app, request, [bar]) as run:
         announce(app, run)
         bar.begin(run.source.count, max_frames)
         with stopping_on_signals(run.pipeline) as received:

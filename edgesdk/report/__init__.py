@@ -4,6 +4,7 @@
 """
 
 from edgesdk.report.activity import Activity, ActivityMeter
+from edgesdk.report.engine import EngineReport, make_engine_report
 from edgesdk.report.findings import Finding
 from edgesdk.report.latency import (
     LatencyReport,
@@ -22,6 +23,7 @@ from edgesdk.report.statistics import Quantile, Summary
 __all__ = [
     "Activity",
     "ActivityMeter",
+    "EngineReport",
     "Finding",
     "LatencyReport",
     "Machine",
@@ -33,6 +35,7 @@ __all__ = [
     "Subject",
     "Summary",
     "from_json",
+    "make_engine_report",
     "make_report",
     "measure",
     "read_machine",

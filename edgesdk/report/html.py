@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from edgesdk.report import charts, words
+from edgesdk.report import charts, engine_charts, words
 from edgesdk.report.latency import LatencyReport
 
 
@@ -43,6 +43,9 @@ def to_html(report: LatencyReport) -> str:
             *((stage.name, stage.share_percent, stage.latency) for stage in report.stages),
             ("total", 100.0, report.total),
         ],
+        phases=engine_charts.phase_bars(report.engine) if report.engine else (),
+        slowest=engine_charts.layer_bars(report.engine) if report.engine else (),
+        shares=engine_charts.precision_shares(report.engine) if report.engine else (),
         provenance=words.provenance_rows(report),
         ms=words.ms,
         stated=words.stated,

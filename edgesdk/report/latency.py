@@ -10,6 +10,8 @@ from typing import Literal
 from edgesdk import _config
 from edgesdk.errors import ConfigError
 from edgesdk.report.activity import Activity
+from edgesdk.report.engine import EngineReport
+from edgesdk.report.engine_findings import find_in_engine
 from edgesdk.report.findings import Finding, find
 from edgesdk.report.machine import Machine
 from edgesdk.report.measure import MeasureSettings, Samples
@@ -117,6 +119,9 @@ class LatencyReport:
     histogram: Histogram
     timeline: Timeline
     findings: tuple[Finding, ...]
+    engine: EngineReport | None = None
+    """Phases and layers, where the session can time them. None stands in no file: reports without
+    it are as they were before there was such a thing."""
 
     @property
     def warnings(self) -> int:
@@ -129,10 +134,13 @@ def make_report(
     settings: MeasureSettings,
     provenance: Provenance,
     notes: tuple[Finding, ...] = (),
+    engine: EngineReport | None = None,
 ) -> LatencyReport:
     """Judge and summarize one run; `notes` are findings that only the caller can know."""
     total = summarize(samples.total_ms)
-    found = find(samples, total, provenance.machine, provenance.activity)
+    machine, precision = provenance.machine, provenance.subject.precision
+    found = find(samples, total, machine, provenance.activity)
+    inside = find_in_engine(engine, machine, precision) if engine else ()
     return LatencyReport(
         kind="latency",
         format=FORMAT,
@@ -144,8 +152,13 @@ def make_report(
         stages=tuple(_stage(samples, name) for name in samples.stages),
         histogram=histogram_of(samples.total_ms),
         timeline=timeline_of(samples.total_ms),
-        findings=(*found, *notes),
+        findings=_warnings_first((*found, *inside, *notes)),
+        engine=engine,
     )
+
+
+def _warnings_first(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda finding: finding.level != "warning"))
 
 
 def _warmup(samples: Samples) -> Warmup:
@@ -163,6 +176,8 @@ def to_json(report: LatencyReport) -> str:
     """The report as JSON text, ending in a newline; `statement` is added for human readers."""
     table = _config.plain(report)
     table["provenance"] = {"statement": report.provenance.statement, **table["provenance"]}
+    if report.engine is None:
+        del table["engine"]
     return json.dumps(table, indent=2, allow_nan=False) + "\n"
 
 

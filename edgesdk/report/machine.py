@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edgesdk.board import read_board
+from edgesdk.board import read_board, read_power_mode
 
 ARM_CORES = {
     ("0x41", "0xd07"): "Arm Cortex-A57",
@@ -66,7 +66,6 @@ def read_machine(root: Path = Path("/")) -> Machine:
     memory = re.search(r"^MemTotal:\s*(\d+) kB", _text(root / "proc/meminfo"), re.M)
     system = re.search(r'^PRETTY_NAME="?([^"\n]*)', _text(root / "etc/os-release"), re.M)
     board = read_board(root)
-    mode = re.search(r"pmode:(\d+)", _text(root / "var/lib/nvpmodel/status"))
     return Machine(
         cpu=_cpu_name(cpuinfo),
         cores=len(re.findall(r"^processor\s*:", cpuinfo, re.M)),
@@ -75,7 +74,7 @@ def read_machine(root: Path = Path("/")) -> Machine:
         kernel=_text(root / "proc/sys/kernel/osrelease"),
         board=(board.model or "Jetson") if board else "",
         jetson_linux=board.l4t if board else "",
-        power_mode=str(int(mode[1])) if mode else "",
+        power_mode=read_power_mode(root),
         virtual=bool(re.search(r"^flags\s*:.*\bhypervisor\b", cpuinfo, re.M)),
         clocks=read_clocks(root),
     )

@@ -57,6 +57,11 @@ class Summary:
     p95: Quantile
     p99: Quantile
 
+    @property
+    def middle_ms(self) -> float:
+        """The median; the mean where there are too few samples to state one."""
+        return self.mean_ms if self.median.ms is None else self.median.ms
+
 
 def summarize(ms: Samples1D) -> Summary:
     """Describe at least two latencies in ms. Raises ValueError for fewer."""

@@ -18,9 +18,7 @@ from tests.onnx_graphs import make_model, small_detector
 from tests.tensorrt_double import make_tensorrt
 from tests.tensorrt_double.plan import Plan, read_plan
 
-EIGHT = ("8.5.2", "8.6.1")
-TEN = ("10.3.0", "10.13.3", "10.16.1")
-ELEVEN = ("11.0.0", "11.4.0")
+EIGHT, TEN, ELEVEN = ("8.5.2", "8.6.1"), ("10.3.0", "10.13.3", "10.16.1"), ("11.0.0", "11.4.0")
 GIB = 1024**3
 PLAIN = EngineSettings()
 EMPTY = BuildOrder()

@@ -12,6 +12,7 @@ from edgesdk.backends.tensorrt.builder import BuildOrder
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings, ShapeRange
 from edgesdk.errors import BackendError, UsageError
 from tests.tensorrt.nets import (
+    EIGHT,
     asked,
     build,
     float_net,
@@ -27,7 +28,7 @@ from tests.tensorrt_double.plan import read_plan
 DLA = EngineSettings(dla=DlaSettings(core=1))
 
 
-@pytest.mark.parametrize("version", ["8.6.1", "10.3.0"])
+@pytest.mark.parametrize("version", [*EIGHT, "10.3.0"])
 def test_dla_takes_half_precision_and_says_what_falls_back(version: str) -> None:
     trt = make_tensorrt(version)
     control(trt).not_on_dla = ("depthwise",)
@@ -109,7 +110,7 @@ IMPLICIT = EngineSettings(dla=DlaSettings(), implicit_int8=True)
 RANGES = BuildOrder(ranges={"images": 1.0, "r1": 4.0, "r2": 4.0}, wanted_int8=("first",))
 
 
-@pytest.mark.parametrize("version", ["8.6.1", "10.3.0"])
+@pytest.mark.parametrize("version", [*EIGHT, "10.3.0"])
 def test_implicit_int8_hands_the_ranges_over_and_no_picture(version: str) -> None:
     plan = asked(version, float_net(), IMPLICIT, RANGES)
     assert {"INT8", "FP16"} <= set(plan.flags)

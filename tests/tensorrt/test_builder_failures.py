@@ -21,6 +21,7 @@ from edgesdk.errors import BackendError
 from edgesdk.model import Model
 from tests.onnx_graphs import make_model
 from tests.tensorrt.nets import (
+    EIGHT,
     ELEVEN,
     TEN,
     build,
@@ -61,9 +62,10 @@ def test_weights_of_another_graph_are_refused() -> None:
     assert "build it again" in caught.value.hint
 
 
-def test_eight_has_no_engines_without_weights() -> None:
+@pytest.mark.parametrize("version", EIGHT)
+def test_eight_has_no_engines_without_weights(version: str) -> None:
     with pytest.raises(BackendError, match="has no engines without weights: 10 and later have"):
-        build(make_tensorrt("8.6.1"), float_net(), EngineSettings(strip_weights=True))
+        build(make_tensorrt(version), float_net(), EngineSettings(strip_weights=True))
 
 
 # --- failures ---------------------------------------------------------------------------------

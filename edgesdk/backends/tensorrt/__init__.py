@@ -1,4 +1,4 @@
-"""TensorRT on a Jetson. Today it only says whether it could work here."""
+"""TensorRT on a Jetson: engines built where the GPU is, kept beside their bundle, and run."""
 
 from edgesdk.backends.tensorrt.backend import TensorRTBackend
 

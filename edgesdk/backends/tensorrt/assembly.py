@@ -15,7 +15,7 @@ from edgesdk.backends.tensorrt.pools import set_pools
 from edgesdk.backends.tensorrt.precision import (
     Typing,
     hand_over_ranges,
-    hold_single,
+    hold,
     network_flags,
     precision_flags,
 )
@@ -70,11 +70,11 @@ class Assembly:
             )
         if self.network.num_layers == 0:
             raise BackendError(f"TensorRT {self.features.version} made no layers of the graph")
-        lost = hold_single(self.trt, self.network, typing.keep_single)
+        lost = hold(self.trt, self.network, typing.held)
         if lost:
             self.warnings.append(
-                f"{len(lost)} operators that should stay in float32 may run in FP16, their layers "
-                f"were not found: {', '.join(lost[:LISTED])}"
+                f"{len(lost)} operators that should stay in float may run in fewer bits, their "
+                f"layers were not found: {', '.join(lost[:LISTED])}"
             )
 
     def configure(

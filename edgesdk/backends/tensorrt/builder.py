@@ -68,7 +68,7 @@ def build_engine(
     check_settings(features, model, settings)
     check_graph(features, model)
     facts = read_facts(model)
-    typing = decide_typing(features, facts, settings)
+    typing = decide_typing(features, facts, settings, order.pinned)
     reporter = Reporter(order.progress, order.stop)
     nodes = len(model.proto.graph.node)
     by_log = no_lines if features.progress_monitor else LogProgress(reporter, nodes).heard

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from edgesdk.backends.tensorrt.api.always import ILogger, TensorRT
+from edgesdk.bundle import Precision
 
 Device = Literal["gpu", "dla"]
 Ran = Literal["int8", "fp16", "fp32", "other", "unknown"]
@@ -97,6 +98,8 @@ class BuildOrder:
     """Tensor -> amax, for implicit INT8 only."""
     wanted_int8: tuple[str, ...] = ()
     """ONNX nodes that shall run in INT8, for implicit INT8; otherwise the graph says it."""
+    pinned: Mapping[str, Precision] = field(default_factory=dict)
+    """ONNX nodes that implicit INT8 must leave in float -> in which."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ TensorRT's TF32 stays on, its default: products of float32 keep the range and ro
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import cast
 
 from edgesdk.backends.tensorrt.api import from_ten, until_ten
@@ -24,6 +24,7 @@ from edgesdk.backends.tensorrt.calibrator import RangeCalibrator, make_calibrato
 from edgesdk.backends.tensorrt.features import Features
 from edgesdk.backends.tensorrt.graph_facts import GraphFacts
 from edgesdk.backends.tensorrt.settings import EngineSettings
+from edgesdk.bundle import Precision
 from edgesdk.errors import BackendError
 
 
@@ -37,14 +38,22 @@ class Typing:
     """Allow INT8, in a network that is not strongly typed."""
     fp16: bool = False
     """Allow FP16, as above."""
-    keep_single: tuple[str, ...] = ()
-    """Nodes to hold in float32 where FP16 is allowed."""
+    held: Mapping[str, Precision] = field(default_factory=dict)
+    """Nodes to hold in a precision, in a network that is not strongly typed."""
 
 
-def decide_typing(features: Features, facts: GraphFacts, settings: EngineSettings) -> Typing:
-    """What to ask for. Raises BackendError for what this TensorRT has no way to ask for."""
+def decide_typing(
+    features: Features,
+    facts: GraphFacts,
+    settings: EngineSettings,
+    pinned: Mapping[str, Precision] | None = None,
+) -> Typing:
+    """What to ask for; `pinned` are nodes that implicit INT8 must leave in float.
+
+    Raises BackendError for what this TensorRT has no way to ask for.
+    """
     if settings.implicit_int8:
-        return _implicit(features, facts)
+        return _implicit(features, facts, pinned or {})
     if settings.dla and not facts.half and not facts.quantized:
         raise BackendError(
             "DLA computes in INT8 and FP16 only, and the graph is float32",
@@ -57,10 +66,15 @@ def decide_typing(features: Features, facts: GraphFacts, settings: EngineSetting
         )
     if features.strong_typing and not (settings.dla and features.weak_typing):
         return Typing(strong=True)
-    return Typing(False, facts.quantized, facts.half, facts.single_nodes)
+    return Typing(False, facts.quantized, facts.half, _single(facts))
 
 
-def _implicit(features: Features, facts: GraphFacts) -> Typing:
+def _single(facts: GraphFacts) -> dict[str, Precision]:
+    """Float32 islands of a graph that is allowed FP16."""
+    return dict.fromkeys(facts.single_nodes, "fp32")
+
+
+def _implicit(features: Features, facts: GraphFacts, pinned: Mapping[str, Precision]) -> Typing:
     if not features.weak_typing:
         raise BackendError(
             f"TensorRT {features.version} takes ranges only inside the graph",
@@ -72,7 +86,7 @@ def _implicit(features: Features, facts: GraphFacts) -> Typing:
             "give the graph without pairs, and the ranges beside it",
         )
     # DLA and GPU may fall back to FP16 where a layer has no range or no INT8 kernel.
-    return Typing(False, int8=True, fp16=True, keep_single=facts.single_nodes)
+    return Typing(False, int8=True, fp16=True, held={**_single(facts), **pinned})
 
 
 def network_flags(trt: TensorRT, typing: Typing, features: Features) -> int:
@@ -94,17 +108,17 @@ def precision_flags(trt: TensorRT, typing: Typing) -> tuple[Flag, ...]:
     found = [flags.INT8] if typing.int8 else []
     if typing.fp16:
         found.append(flags.FP16)
-    if typing.keep_single:
+    if typing.held:
         # A float32 island stands where float16 overflows. PREFER would leave it in FP16 with one
         # line in the log when float32 seems to lack a kernel; OBEY fails the build instead.
         found.append(flags.OBEY_PRECISION_CONSTRAINTS)
     return tuple(found)
 
 
-def hold_single(
-    trt: TensorRT, network: INetworkDefinition, nodes: Collection[str]
+def hold(
+    trt: TensorRT, network: INetworkDefinition, nodes: Mapping[str, Precision]
 ) -> tuple[str, ...]:
-    """Hold these nodes' layers in float32. Returns the nodes of which no layer was found.
+    """Hold these nodes' layers in float32 or FP16. Returns the nodes without a layer.
 
     The parser gives a layer the name of its node.
     """
@@ -114,9 +128,11 @@ def hold_single(
         if layer.name in nodes:
             missing.discard(layer.name)
             weak = cast("until_ten.ILayer", layer)
-            weak.precision = trt.DataType.FLOAT
+            single = nodes[layer.name] == "fp32"
+            dtype = trt.DataType.FLOAT if single else trt.DataType.HALF
+            weak.precision = dtype
             for output in range(layer.num_outputs):
-                weak.set_output_type(output, trt.DataType.FLOAT)
+                weak.set_output_type(output, dtype)
     return tuple(sorted(missing))
 
 

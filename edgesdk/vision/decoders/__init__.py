@@ -10,6 +10,7 @@ import dataclasses
 import importlib
 import pkgutil
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any, Literal, Protocol, TypeAlias
 
 from edgesdk import _config
@@ -77,13 +78,23 @@ def make_decoder(table: Mapping[str, Any], where: str, preprocess: Preprocess) -
     of a detector follow. Raises UnknownName for a `type` that no file has, ConfigError for a
     missing `type` or a key that is not among that decoder's settings.
     """
+    settings = decoder_settings(table, where)
+    decoder: Decoder = _module(table, where).Decoder(settings, preprocess)
+    return decoder
+
+
+def decoder_settings(table: Mapping[str, Any], where: str) -> object:
+    """The `Settings` that a spec's [decoder] table stands for. Raises as `make_decoder` does."""
+    module = _module(table, where)
+    given = {key: value for key, value in table.items() if key != "type"}
+    settings: object = _config.parse(module.Settings, given, f"{where}: [decoder]")
+    return settings
+
+
+def _module(table: Mapping[str, Any], where: str) -> ModuleType:
     kind = table.get("type")
     if not isinstance(kind, str):
         raise ConfigError(f"{where}: [decoder] needs a key 'type', e.g. type = \"yolox\"")
     if kind not in decoder_types():
         raise UnknownName("decoder", kind, decoder_types())
-    module = importlib.import_module(f"{__name__}.{kind}")
-    given = {key: value for key, value in table.items() if key != "type"}
-    settings = _config.parse(module.Settings, given, f"{where}: [decoder]")
-    decoder: Decoder = module.Decoder(settings, preprocess)
-    return decoder
+    return importlib.import_module(f"{__name__}.{kind}")

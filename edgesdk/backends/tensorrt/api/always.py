@@ -78,6 +78,7 @@ class DataType(Protocol):
     """Element types of tensors."""
 
     FLOAT: Flag
+    HALF: Flag
 
 
 class DeviceType(Protocol):

@@ -1,0 +1,1 @@
+"""Tests for a real device: scripts/test -m gpu. Everywhere else they are skipped by name."""

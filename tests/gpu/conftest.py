@@ -1,0 +1,67 @@
+"""Skips all of this folder where there is no GPU, and says why."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edgesdk.backends.tensorrt.api.always import TensorRT
+from edgesdk.backends.tensorrt.backend import TensorRTBackend, load_tensorrt
+from edgesdk.backends.tensorrt.cuda import Cuda
+from edgesdk.backends.tensorrt.store import EngineStore
+from edgesdk.backends.tensorrt.version import STRONGLY_TYPED, Version
+from edgesdk.model import Model
+
+HERE = Path(__file__).parent
+Record = Callable[[str, object], None]
+"""Keeps a figure: pytest writes it into its JUnit file, and the owner's report takes it along."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ours = [item for item in items if HERE in item.path.parents]
+    if not ours:
+        return
+    probe = TensorRTBackend().probe()
+    for item in ours:
+        item.add_marker(pytest.mark.gpu)
+        item.add_marker(pytest.mark.timeout(1800))  # TensorRT times kernels for minutes
+        if not probe.usable:
+            item.add_marker(pytest.mark.skip(reason=f"needs a GPU: {probe.reason}"))
+
+
+@pytest.fixture(scope="session")
+def trt() -> TensorRT:
+    return load_tensorrt()
+
+
+@pytest.fixture(scope="session")
+def opset(trt: TensorRT) -> int:
+    """8.5 and 8.6 take 17; FP16 scales need 19."""
+    return 17 if Version.parse(trt.__version__) < STRONGLY_TYPED else 19
+
+
+@pytest.fixture
+def cuda() -> Iterator[Cuda]:
+    opened = Cuda.open()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Model], EngineStore]:
+    """One store for the whole run: an engine that two tests need is built once."""
+    folder = tmp_path_factory.mktemp("engines")
+    return lambda model: EngineStore(model.digest, (folder / model.digest[:16],))
+
+
+@pytest.fixture(scope="session")
+def kernels() -> bytes | None:
+    """Machine code of the kernels; None: they are compiled for this GPU.
+
+    Only the rehearsal on a stand-in (tests/cuda/rehearsal.py) names a file.
+    """
+    named = os.environ.get("EDGESDK_TEST_KERNELS")
+    return Path(named).read_bytes() if named else None
