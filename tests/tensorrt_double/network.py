@@ -130,7 +130,8 @@ class INetworkDefinition:
             if name and name not in tensors:
                 tensors[name] = self._trt.ITensor._make(_name=name, _shape=self._trt.Dims(()))
         title = title_of(node, index)
-        kind = getattr(self._trt.LayerType, LAYER_TYPES.get(node.op_type, "IDENTITY"))
+        kinds = self._trt.LayerType  # 8.5 has no CAST: its parser makes an IDENTITY of it
+        kind = getattr(kinds, LAYER_TYPES.get(node.op_type, "IDENTITY"), kinds.IDENTITY)
         return self._trt.ILayer._make(
             _name=title,
             _type=kind,
