@@ -7,7 +7,6 @@ does not show that a GPU works. Expected tensors are those of the CPU's path.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
