@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import median
 
 from edgesdk.backends.tensorrt.api.always import IProfiler, TensorRT
 
@@ -36,6 +37,11 @@ class LayerTime:
     """TensorRT's name of the layer; fused layers name all their parts."""
     ms: tuple[float, ...]
     """GPU time of each run. Their sum is more than `compute_ms`: profiled layers do not overlap."""
+
+    @property
+    def ms_median(self) -> float:
+        """Of the runs."""
+        return median(self.ms)
 
 
 def make_profiler(trt: TensorRT, times: dict[str, list[float]]) -> IProfiler:
