@@ -10,6 +10,7 @@ import pytest
 
 ALLOWED_IN_CI = ("needs a GPU", "needs a board")
 SKIPS = pytest.StashKey[list[str]]()
+pytest.register_assert_rewrite("tests.backend_contract")
 
 
 # CI tries the same examples each time; a developer's machine looks for new ones.

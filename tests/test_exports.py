@@ -16,10 +16,11 @@ from typing import Literal
 
 import numpy as np
 import pytest
+from onnx import helper
 
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings, ShapeRange
 from edgesdk.backends.tensorrt.version import Version
-from edgesdk.bundle import Precision
+from edgesdk.bundle import InputRange, Precision, write_bundle
 from edgesdk.errors import UnknownName, UsageError
 from edgesdk.exports import (
     ExportTarget,
@@ -30,9 +31,13 @@ from edgesdk.exports import (
 )
 from edgesdk.exports.deepstream import deepstream_files
 from edgesdk.exports.nvinfer_input import normalization
+from edgesdk.model import Model
 from edgesdk.preprocess import Preprocess, Resize
+from edgesdk.quantize.layers import INT8_OPERATORS, find_layers
+from edgesdk.quantize.qdq import write_qdq
 from edgesdk.spec import ModelSpec
 from tests.bundles import DETECTOR, detector_bundle
+from tests.onnx_graphs import make_model
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -330,6 +335,24 @@ def test_settings_become_options_with_sizes_in_mib(tmp_path: Path) -> None:
 def test_without_a_workspace_it_is_a_quarter_of_the_device_s_memory(tmp_path: Path) -> None:
     found = options(trtexec_arguments(target(tmp_path)))
     assert found["memPoolSize"] == "workspace:16384"  # 64 GiB / 4
+
+
+def test_an_input_of_varying_size_has_its_range_from_the_bundle(tmp_path: Path) -> None:
+    weight = np.ones((4, 3, 3, 3), np.float32)
+    nodes = [helper.make_node("Conv", ["images", "w"], ["out"], "conv")]
+    float_net = Model.of(make_model(nodes, {"w": weight}, {"images": ["n", 3, 32, 32]}, ["out"]))
+    model = write_qdq(float_net, {"images": 1.0}, find_layers(float_net, INT8_OPERATORS))
+    given = detector_bundle(tmp_path / "fixed.edge").manifest
+    sizes = InputRange((1, 3, 32, 32), (4, 3, 32, 32), (8, 3, 32, 32))
+    manifest = replace(given, shapes={"images": sizes}, target=replace(given.target, opset=17))
+    asked = export_target(write_bundle(tmp_path / "net.edge", model, manifest))
+    found = options(trtexec_arguments(asked))
+    assert found["minShapes"] == "images:1x3x32x32"
+    assert found["optShapes"] == "images:4x3x32x32"
+    assert found["maxShapes"] == "images:8x3x32x32"
+    assert read(deepstream_files(asked).config)["property"]["batch-size"] == "8"
+    assert asked.implicit.model.inputs[0].shape == ("n", 3, 32, 32)
+    assert asked.implicit.ranges == pytest.approx({"images": 1.0})
 
 
 @pytest.mark.parametrize(

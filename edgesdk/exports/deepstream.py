@@ -86,8 +86,12 @@ def _properties(target: ExportTarget, spec: ModelSpec, outputs: OutputKeys) -> I
 
 
 def _batch(target: ExportTarget) -> int:
-    first = target.model.inputs[0].shape[0]
-    return first if isinstance(first, int) else 1
+    """The most pictures in one run: fixed, or the end of a range."""
+    first = target.model.inputs[0]
+    if isinstance(first.shape[0], int):
+        return first.shape[0]
+    varying = target.settings.shapes.get(first.name)
+    return varying.max[0] if varying else 1
 
 
 def _engine_differences(target: ExportTarget) -> Iterator[str]:

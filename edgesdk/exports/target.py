@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+from edgesdk.backends.tensorrt.builder import settings_for
 from edgesdk.backends.tensorrt.pools import memory_of, workspace_of
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings
 from edgesdk.backends.tensorrt.version import WEAKLY_TYPED_BEFORE, Version
@@ -76,12 +77,13 @@ def export_target(bundle: Bundle, jetpack: str = "", dla_core: int | None = None
             f"(TensorRT {version}) takes {chosen.max_opset} at most",
             f"build it with --jetpack {chosen.name}",
         )
+    settings = settings_for(bundle)
     if dla_core is None:
-        return ExportTarget(bundle, device, version, EngineSettings())
+        return ExportTarget(bundle, device, version, settings)
     _check_dla(bundle, device, chosen, dla_core)
     implicit = bundle.manifest.precision == "int8" and version < WEAKLY_TYPED_BEFORE
-    settings = EngineSettings(dla=DlaSettings(dla_core), implicit_int8=implicit)
-    return ExportTarget(bundle, device, version, settings)
+    for_dla = replace(settings, dla=DlaSettings(dla_core), implicit_int8=implicit)
+    return ExportTarget(bundle, device, version, for_dla)
 
 
 def _check_dla(bundle: Bundle, device: DeviceProfile, jetpack: JetPack, core: int) -> None:

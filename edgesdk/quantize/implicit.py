@@ -26,7 +26,6 @@ from onnx import numpy_helper
 from edgesdk.bundle import Bundle, Precision
 from edgesdk.errors import ModelError
 from edgesdk.model import Model
-from edgesdk.model.prepare import prepare
 from edgesdk.model.quantized import strip_quantization
 from edgesdk.model.widen import widen
 from edgesdk.quantize.groups import moves_on_gpu
@@ -85,7 +84,8 @@ def make_implicit(
             "build it with --precision int8",
         )
     int8_nodes = _int8_nodes(explicit.proto.graph)
-    stripped = prepare(strip_quantization(explicit), explicit.opset, {})
+    bare = strip_quantization(explicit)
+    stripped = Model.of(onnx.shape_inference.infer_shapes(bare.proto), model.name)
     present = _tensors(stripped)
     given = {t: amax for t, amax in pairs.items() if t in present}
     found = derive_ranges(stripped, given, int8_nodes, known or {})

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 OUT_OF_MEMORY = 2
 ILLEGAL_ADDRESS = 700
 LAUNCH_FAILED = 719
+NOT_SUPPORTED = 801
 
 
 class StandIn:

@@ -11,9 +11,7 @@ import pytest
 from edgesdk.backends.tensorrt.api.always import TensorRT
 from edgesdk.backends.tensorrt.backend import TensorRTBackend, load_tensorrt
 from edgesdk.backends.tensorrt.cuda import Cuda
-from edgesdk.backends.tensorrt.store import EngineStore
 from edgesdk.backends.tensorrt.version import STRONGLY_TYPED, Version
-from edgesdk.model import Model
 
 HERE = Path(__file__).parent
 Record = Callable[[str, object], None]
@@ -30,6 +28,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.timeout(1800))  # TensorRT times kernels for minutes
         if not probe.usable:
             item.add_marker(pytest.mark.skip(reason=f"needs a GPU: {probe.reason}"))
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Record:
+    """As pytest's record_property, which warns of the form of JUnit file that is pytest's own."""
+    return lambda name, value: request.node.user_properties.append((name, str(value)))
 
 
 @pytest.fixture(scope="session")
@@ -51,10 +55,9 @@ def cuda() -> Iterator[Cuda]:
 
 
 @pytest.fixture(scope="session")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Model], EngineStore]:
-    """One store for the whole run: an engine that two tests need is built once."""
-    folder = tmp_path_factory.mktemp("engines")
-    return lambda model: EngineStore(model.digest, (folder / model.digest[:16],))
+def real() -> bool:
+    """False in the rehearsal on stand-ins, whose times are made up."""
+    return "EDGESDK_TEST_TENSORRT" not in os.environ
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
 
 import numpy as np
@@ -11,13 +10,11 @@ import pytest
 from edgesdk.backends import load_backend, opened
 from edgesdk.backends.tensorrt.backend import TensorRTBackend
 from edgesdk.backends.tensorrt.graph_facts import read_facts
-from edgesdk.backends.tensorrt.store import EngineStore
 from edgesdk.build import build
 from edgesdk.build.job import BuildOrder, resolve
 from edgesdk.detections import Detections
 from edgesdk.geometry import iou
-from edgesdk.model import Model
-from edgesdk.pictures import open_pictures
+from edgesdk.sim import simulated_pictures
 from edgesdk.vision.decoders import make_decoder
 from tests.gpu.conftest import Record
 from tests.gpu.nets import NETS, PRECISIONS, make_net, pictures, reference, sqnr_db
@@ -28,44 +25,40 @@ from tests.gpu.tolerances import (
     TOLERANCES,
 )
 
-Stores = Callable[[Model], EngineStore]
-
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("net", NETS)
 def test_an_engine_answers_as_onnx_runtime_does(
-    net: str, precision: str, opset: int, engines: Stores, record_property: Record
+    net: str, precision: str, opset: int, record: Record
 ) -> None:
     if precision == "fp16" and opset < 19:
         pytest.skip("needs a GPU: with TensorRT 10 or later, which takes opset 19")
     model = make_net(net, precision, opset)
     feeds = pictures(4, seed=2)
-    backend = TensorRTBackend(engines(model))
+    backend = TensorRTBackend()
     with closing(backend.open(backend.compile(model))) as session:
         answers = [session.run({"x": x})["y"].copy() for x in feeds]
     expected = reference(model, feeds)
     worst = min(sqnr_db(e, a) for e, a in zip(expected, answers, strict=True))
-    record_property("sqnr_db", round(worst, 1))
+    record("sqnr_db", round(worst, 1))
     assert all(a.dtype == e.dtype for e, a in zip(expected, answers, strict=True))
     assert worst >= TOLERANCES[precision].least_db, TOLERANCES[precision].reason
 
 
 @pytest.mark.parametrize("net", NETS)
-def test_what_was_asked_for_in_int8_runs_in_int8(
-    net: str, opset: int, engines: Stores, record_property: Record
-) -> None:
+def test_what_was_asked_for_in_int8_runs_in_int8(net: str, opset: int, record: Record) -> None:
     model = make_net(net, "int8", opset)
-    engine = TensorRTBackend(engines(model)).compile(model)
+    engine = TensorRTBackend().compile(model)
     wanted = set(read_facts(model).int8_nodes)
     ran = {node for layer in engine.layers if layer.precision == "int8" for node in layer.origin}
-    record_property("layers", "; ".join(f"{x.name}: {x.precision}" for x in engine.layers))
-    record_property("warnings", "; ".join(engine.warnings))
+    record("layers", "; ".join(f"{x.name}: {x.precision}" for x in engine.layers))
+    record("warnings", "; ".join(engine.warnings))
     assert wanted, "the net has layers that should run in INT8"
     assert wanted <= ran, f"not in INT8: {', '.join(sorted(wanted - ran))}"
 
 
 def test_the_net_of_the_traffic_app_finds_the_same_vehicles(
-    tmp_path_factory: pytest.TempPathFactory, opset: int, record_property: Record
+    tmp_path_factory: pytest.TempPathFactory, opset: int, record: Record
 ) -> None:
     folder = tmp_path_factory.mktemp("traffic")
     order = BuildOrder(
@@ -82,13 +75,13 @@ def test_the_net_of_the_traffic_app_finds_the_same_vehicles(
     assert spec is not None
     decoder = make_decoder(spec.decoder, "the traffic app", spec.preprocess)
     name = model.inputs[0].name
-    tensorrt = TensorRTBackend(EngineStore.beside(bundle))
+    tensorrt = TensorRTBackend(bundle)
     both = both_matched = 0
     with (
         closing(tensorrt.open(tensorrt.compile(model))) as fast,
         opened(load_backend("onnxruntime", exact=True), model) as exact,
     ):
-        for picture in open_pictures("sim://traffic?seed=9&frames=20&fps=1"):
+        for picture in simulated_pictures("sim://traffic?seed=9&frames=20&fps=1"):
             tensor, placement = spec.preprocess(picture.image)
             found, expected = (
                 decoder.decode(session.run({name: tensor}), placement) for session in (fast, exact)
@@ -99,8 +92,8 @@ def test_the_net_of_the_traffic_app_finds_the_same_vehicles(
             both += len(a) + len(b)
             both_matched += matches(a, b) + matches(b, a)
     share = 100 * both_matched / max(both, 1)
-    record_property("matched_percent", round(share, 2))
-    record_property("boxes", both)
+    record("matched_percent", round(share, 2))
+    record("boxes", both)
     assert both > 40, "there are vehicles to be found"
     assert share >= MATCHED_PERCENT
 

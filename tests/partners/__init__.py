@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def folder(name: str) -> Path:
-    """Where the partner called `name` is kept, outside the checkout: EDGESDK_PARTNERS, or a cache."""
+    """Where the partner `name` is kept, outside the checkout: EDGESDK_PARTNERS, or a cache."""
     own = os.environ.get("EDGESDK_PARTNERS")
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return (Path(own) if own else Path(cache) / "edgesdk-partners") / name

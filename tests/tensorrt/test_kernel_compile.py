@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import locale
 import re
 import struct
 from collections.abc import Mapping
@@ -167,6 +168,18 @@ def _ptx(self: Nvrtc, what: str, program: ctypes.c_void_p) -> bytes:
     text = ctypes.create_string_buffer(size.value)
     assert self.library.nvrtcGetPTX(program, text) == 0
     return text.raw
+
+
+@pytest.mark.parametrize("release", compilers.NVRTC)
+def test_text_files_are_opened_as_before_a_compilation(release: str, tmp_path: Path) -> None:
+    """NVRTC 11.8 sets the thread's locale to C and leaves it so."""
+    (tmp_path / "text").write_text("größer")
+    encoding = locale.nl_langinfo(locale.CODESET)
+    nvrtc(release).compile("a.cu", {"a.cu": "__global__ void f() {}"}, "sm_87")
+    with pytest.raises(BackendError):
+        nvrtc(release).compile("a.cu", BROKEN, "sm_87")
+    assert locale.nl_langinfo(locale.CODESET) == encoding
+    assert (tmp_path / "text").read_text() == "größer"
 
 
 def test_an_architecture_follows_the_gpu_and_the_compiler_s_cuda() -> None:

@@ -302,6 +302,7 @@ def planned(trt: Any, network: Any, config: Any, cache: str) -> Plan:
         on_dla,
         [*switches.not_on_dla, *no_pairs_on_dla],
         switches.not_in_int8,
+        hasattr(trt.ILayer, "metadata"),
     )
     return Plan(
         version=trt.__version__,

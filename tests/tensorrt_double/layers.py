@@ -80,6 +80,8 @@ class Choice:
     dla: bool = False
     not_on_dla: Sequence[str] = ()
     not_in_int8: Sequence[str] = ()
+    metadata: bool = True
+    """Layers say which ONNX nodes they come from: since 8.6."""
 
     def on_dla(self, node: onnx.NodeProto) -> bool:
         return self.dla and node.op_type in DLA_OPERATORS and node.name not in self.not_on_dla
@@ -140,4 +142,8 @@ def described(group: Group, graph: Graph) -> dict[str, Any]:
 def layers(model: onnx.ModelProto, choice: Choice) -> tuple[dict[str, Any], ...]:
     """One dictionary for each layer, as with ProfilingVerbosity.DETAILED."""
     graph = Graph(model)
-    return tuple(described(group, graph) for group in groups(graph, choice))
+    shown = [described(group, graph) for group in groups(graph, choice)]
+    if not choice.metadata:
+        for layer in shown:
+            del layer["Metadata"]
+    return tuple(shown)

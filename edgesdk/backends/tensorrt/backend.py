@@ -12,9 +12,11 @@ from edgesdk.backends.base import Engine, Probe, Session
 from edgesdk.backends.tensorrt.api.always import TensorRT
 from edgesdk.backends.tensorrt.builder import settings_for
 from edgesdk.backends.tensorrt.built import Inspect, ShowProgress, no_progress
+from edgesdk.backends.tensorrt.cuda import Cuda
 from edgesdk.backends.tensorrt.driver import Driver, Gpu, probe_driver
 from edgesdk.backends.tensorrt.host import read_host
 from edgesdk.backends.tensorrt.probe import probe
+from edgesdk.backends.tensorrt.session import TensorRTSession
 from edgesdk.backends.tensorrt.settings import EngineSettings
 from edgesdk.backends.tensorrt.store import EngineStore, StoredEngine
 from edgesdk.backends.tensorrt.workshop import Workshop
@@ -43,7 +45,8 @@ def load_tensorrt() -> TensorRT:
 
 def open_session(trt: TensorRT, index: int, engine: TensorRTEngine) -> Session:
     """A session on the GPU of this index. Raises BackendError."""
-    raise BackendError("this edgesdk cannot run engines yet", "use the backend onnxruntime")
+    gpu = Cuda.open(index)
+    return TensorRTSession(trt, gpu, engine.data, settings=engine.settings, model=engine.model)
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def _free(allocation: Raw) -> None:
     allocation.free()
 
 
-def _forget(_: Raw) -> None:
+def forget(_: Raw) -> None:
     """pycuda destroys a stream, an event or a module when the last reference to it goes."""
 
 
@@ -111,7 +111,7 @@ class Resource:
 
     def __init__(self, primary: Primary, held: list[Raw], free: Callable[[Raw], None]) -> None:
         """`held` holds the only references to pycuda's objects; the last is the resource itself."""
-        self._primary = primary
+        self.primary = primary
         self._held = held
         primary.hold()
         self._finalizer = weakref.finalize(self, _release, primary, held, free)
@@ -132,7 +132,7 @@ class Stream(Resource):
     """Work that the GPU does in order, beside what other streams do."""
 
     def __init__(self, primary: Primary) -> None:
-        super().__init__(primary, [primary.driver.Stream(NON_BLOCKING)], _forget)
+        super().__init__(primary, [primary.driver.Stream(NON_BLOCKING)], forget)
 
     @property
     def handle(self) -> int:
@@ -141,7 +141,7 @@ class Stream(Resource):
 
     def synchronize(self) -> None:
         """Wait until all of it is done. Raises BackendError when a part of it failed."""
-        with self._primary.active():
+        with self.primary.active():
             self.raw.synchronize()
 
 
@@ -149,21 +149,21 @@ class Event(Resource):
     """A mark in a stream, with the time at which the GPU passed it."""
 
     def __init__(self, primary: Primary) -> None:
-        super().__init__(primary, [primary.driver.Event()], _forget)
+        super().__init__(primary, [primary.driver.Event()], forget)
 
     def record(self, stream: Stream) -> None:
         """Set the mark behind all that was given to the stream."""
-        with self._primary.active():
+        with self.primary.active():
             self.raw.record(stream.raw)
 
     def synchronize(self) -> None:
         """Wait until the stream has passed it; at once when it was never set."""
-        with self._primary.active():
+        with self.primary.active():
             self.raw.synchronize()
 
     def ms_since(self, earlier: Event) -> float:
         """Milliseconds from `earlier` to this; both must have been passed. Steps of 0.5 us."""
-        with self._primary.active():
+        with self.primary.active():
             return float(self.raw.time_since(earlier.raw))
 
 
@@ -171,7 +171,7 @@ class Module(Resource):
     """Machine code on the device."""
 
     def __init__(self, primary: Primary, image: bytes) -> None:
-        super().__init__(primary, [primary.driver.module_from_buffer(image)], _forget)
+        super().__init__(primary, [primary.driver.module_from_buffer(image)], forget)
 
     def launch(
         self,
@@ -187,7 +187,7 @@ class Module(Resource):
         one element of a structured array for a struct. Their types are not checked by CUDA.
         Raises BackendError for an unknown name or a grid or block that the GPU cannot run.
         """
-        with self._primary.active():
+        with self.primary.active():
             kernel = self.raw.get_function(name)
             kernel.prepare([_packed_type(value) for value in arguments])
             values = [_packed_value(value) for value in arguments]
@@ -225,7 +225,7 @@ class Buffer:
 
     def __init__(self, primary: Primary, nbytes: int, mapped: bool) -> None:
         """`mapped`: both sides are one memory."""
-        self._primary = primary
+        self.primary = primary
         self.nbytes = nbytes
         self.mapped = mapped
         driver = primary.driver
@@ -259,15 +259,15 @@ class Buffer:
         """
         part = self._part(nbytes)
         if not self.mapped:
-            with self._primary.active():
-                self._primary.driver.memcpy_htod_async(self._address, part, stream.raw)
+            with self.primary.active():
+                self.primary.driver.memcpy_htod_async(self._address, part, stream.raw)
 
     def download(self, stream: Stream, nbytes: int | None = None) -> None:
         """Copy the first `nbytes` (None: all) to the host. `host` has them once the stream has."""
         part = self._part(nbytes)
         if not self.mapped:
-            with self._primary.active():
-                self._primary.driver.memcpy_dtoh_async(part, self._address, stream.raw)
+            with self.primary.active():
+                self.primary.driver.memcpy_dtoh_async(part, self._address, stream.raw)
 
     def close(self) -> None:
         """Free it. Twice is harmless."""
@@ -294,7 +294,7 @@ class Cuda:
 
     def __init__(self, primary: Primary, memory: MemoryMode) -> None:
         """Use `Cuda.open`."""
-        self._primary = primary
+        self.primary = primary
         self._resources: weakref.WeakSet[Resource | Buffer] = weakref.WeakSet()
         primary.hold()
         self._finalizer = weakref.finalize(self, primary.let_go)
@@ -332,36 +332,36 @@ class Cuda:
         """
         if not self._finalizer.alive:
             raise closed("GPU")
-        return self._primary.active()
+        return self.primary.active()
 
     def free_bytes(self) -> int:
         """Memory that nobody uses now."""
         with self.active():
-            return int(self._primary.driver.mem_get_info()[0])
+            return int(self.primary.driver.mem_get_info()[0])
 
     def buffer(self, nbytes: int) -> Buffer:
         """New memory on both sides, not set to anything. Raises BackendError when it is full."""
         with self.active():
-            driver = self._primary.driver
+            driver = self.primary.driver
             try:
-                return self._own(Buffer(self._primary, nbytes, self.mapped))
+                return self.own(Buffer(self.primary, nbytes, self.mapped))
             except driver.MemoryError as error:
                 raise out_of_memory(nbytes, *driver.mem_get_info()) from error
 
     def stream(self) -> Stream:
         """A new one."""
         with self.active():
-            return self._own(Stream(self._primary))
+            return self.own(Stream(self.primary))
 
     def event(self) -> Event:
         """A new mark, with time."""
         with self.active():
-            return self._own(Event(self._primary))
+            return self.own(Event(self.primary))
 
     def module(self, image: bytes) -> Module:
         """Load a cubin, fatbin or PTX. Raises BackendError when it is of another GPU."""
         with self.active():
-            return self._own(Module(self._primary, image))
+            return self.own(Module(self.primary, image))
 
     def close(self) -> None:
         """Free all that was handed out, and give the context back. Twice is harmless."""
@@ -369,6 +369,7 @@ class Cuda:
             resource.close()
         self._finalizer()
 
-    def _own(self, made: Made) -> Made:
+    def own(self, made: Made) -> Made:
+        """Free it at `close`, unless its holder does before."""
         self._resources.add(made)
         return made

@@ -30,9 +30,12 @@ class DriverCalls:
     """The driver that this process has loaded already."""
 
     def __init__(self) -> None:
+        """Raises BackendError when the driver is older than CUDA 11.4."""
         self._library = ctypes.CDLL(LIBRARY)
         for name, arguments in SIGNATURES.items():
-            function = getattr(self._library, name)
+            function = getattr(self._library, name, None)
+            if function is None:
+                raise BackendError(f"the CUDA driver has no {name}", "CUDA 11.4 or newer has it")
             function.argtypes, function.restype = arguments, c_int
         self._library.cuGetErrorString.argtypes = (c_int, POINTER(c_char_p))
 

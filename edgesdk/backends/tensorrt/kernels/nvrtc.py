@@ -48,6 +48,10 @@ class Nvrtc:
         Raises BackendError with the compiler's log, or when it does not know the architecture.
         """
         check_known(architecture, self.name, self.known())
+        with _locale_kept():
+            return self._built(main, sources, architecture)
+
+    def _built(self, main: str, sources: Mapping[str, str], architecture: str) -> bytes:
         program = ctypes.c_void_p()
         others = {name: text for name, text in sources.items() if name != main}
         self._checked(
@@ -92,6 +96,20 @@ class Nvrtc:
     def _text(self, code: int) -> str:
         text: bytes = self.library.nvrtcGetErrorString(code)
         return text.decode()
+
+
+@contextlib.contextmanager
+def _locale_kept() -> Iterator[None]:
+    """Give the thread its locale back: NVRTC 11.8 leaves it "C", so that Python would from then on
+    open text files as ASCII."""
+    uselocale = ctypes.CDLL(None).uselocale
+    uselocale.restype = ctypes.c_void_p
+    uselocale.argtypes = [ctypes.c_void_p]
+    before = uselocale(None)
+    try:
+        yield
+    finally:
+        uselocale(before)
 
 
 def load_nvrtc(path: str) -> Nvrtc | None:
