@@ -26,8 +26,8 @@ TOLERANCES = {
     ),
     "fp16": Tolerance(
         40,
-        "FP16 keeps 11 bits (66 dB) at each tensor; many of TensorRT's kernels also add up in FP16, "
-        "some 20 partial sums of 288 products each rounded, which is about 55 dB a layer; three "
+        "FP16 keeps 11 bits (66 dB) at each tensor; many of TensorRT's kernels also add up in "
+        "FP16: some 20 partial sums of 288 products each rounded, about 55 dB a layer; three "
         "layers, and room",
     ),
     "int8": Tolerance(
