@@ -7,6 +7,7 @@ does not show that a GPU works. Expected tensors are those of the CPU's path.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 from edgesdk.backends.tensorrt.cuda import Buffer, Cuda, Stream
 from edgesdk.backends.tensorrt.kernels import BgrOnGpu, GpuPreprocess, Nv12OnGpu
 from edgesdk.backends.tensorrt.kernels.arguments import ARGUMENTS
+from edgesdk.backends.tensorrt.session import TensorRTSession
 from edgesdk.errors import BackendError
 from edgesdk.preprocess import Preprocess, Resize
 from tests import kernel_twin
+from tests.cuda.engines import built, expected, small_net
 from tests.cuda.stand_in import StandIn
 from tests.kernel_twin import reference
 
@@ -30,6 +33,12 @@ ALLOCATIONS = ("cuMemAlloc", "cuMemHostAlloc", "cuStreamCreate", "cuEventCreate"
 def kernels(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = kernel_twin.build(tmp_path_factory.mktemp("kernels") / "kernels.so")
     return b"STAND-IN TWIN %s\n" % str(path).encode()
+
+
+@pytest.fixture
+def cuda(either: Cuda) -> Cuda:
+    """A picture lies where the GPU reads it, or is copied to a memory of the GPU's own."""
+    return either
 
 
 @pytest.fixture
@@ -200,3 +209,28 @@ def test_a_struct_of_another_size_is_refused(cuda: Cuda, kernels: bytes) -> None
     short = np.zeros(1, np.dtype([("bytes", np.uint8, ARGUMENTS.itemsize - 8)]))[0]
     with pytest.raises(BackendError, match="invalid argument"):
         module.launch("preprocess_bgr_float32", (1, 1, 1), (1, 1, 1), [short], cuda.stream())
+
+
+def test_a_session_takes_its_input_from_the_gpu(
+    driver: StandIn, cuda: Cuda, kernels: bytes
+) -> None:
+    """Picture to answers, the tensor never on the host: what a frame of a camera goes through.
+
+    The engine is a double's (tests/tensorrt_double), with ONNX Runtime behind it.
+    """
+    model = small_net()
+    trt, data = built("10.3.0", model)
+    session = TensorRTSession(trt, cuda, data)
+    preprocess = Preprocess(8, 8, "letterbox", scale=1 / 255)
+    gpu = GpuPreprocess(preprocess, cuda, np.float32, kernels)
+    held: list[tuple[int, dict[str, int]]] = []
+    for number in range(12):
+        picture = picture_of(61, 47, number)
+        answers = session.run_with({"image": partial(gpu, picture)})
+        feeds = {"image": preprocess(picture)[0]}
+        for name, value in expected(model, feeds).items():
+            np.testing.assert_allclose(answers[name], value, rtol=1e-6, atol=1e-6)
+        held.append((driver.bytes(), driver.alive()))
+    assert held[2:] == held[1:-1]  # a session's first runs may capture its graph
+    gpu.close()
+    session.close()

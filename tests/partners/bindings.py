@@ -6,18 +6,23 @@ whole API can be looked at and subclassed, and no object of TensorRT can be made
 oldest that the index has; the list of 8.5 (JetPack 5) is read from NVIDIA's source of the
 bindings instead, by tests.tensorrt_source.
 
+The bindings of 11 also work on the library of TensorRT-RTX (`library="rtx"`), which parses ONNX and
+builds engines on the CPU; those of 10 crash there.
+
     python -m tests.partners.bindings           installs what is missing
     python -m tests.partners.bindings lists     writes tests/tensorrt_api/<version>.json anew
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -35,6 +40,9 @@ PACKAGES = {
 
 LISTS = Path(__file__).parent.parent / "tensorrt_api"
 STUB = Path(__file__).parent.parent / "tensorrt_stub.cpp"
+SHIM = Path(__file__).parent.parent / "tensorrt_shim.cpp"
+Library = Literal["stub", "rtx"]
+"""What stands behind the bindings; "rtx" for 11 only."""
 LIBRARIES = ("nvinfer", "nvinfer_plugin", "nvonnxparser", "nvparsers")
 MODULE = """\
 from tensorrt_bindings import *
@@ -56,16 +64,28 @@ def installed(version: str) -> bool:
 
 def wanted(version: str) -> str:
     """What the mark of a complete installation says."""
-    return f"{PACKAGES[version]}\n{STUB.read_text()}"
+    return f"{PACKAGES[version]}\n{STUB.read_text()}{SHIM.read_text()}"
 
 
-def run(version: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def rtx_libraries() -> Path:
+    """Where TensorRT-RTX's libraries are. Skips without them."""
+    found = importlib.util.find_spec("tensorrt_rtx_libs")
+    if found is None or found.origin is None:
+        pytest.skip("needs tensorrt-rtx: scripts/partners")
+    return Path(found.origin).parent
+
+
+def run(
+    version: str, *arguments: str, library: Library = "stub"
+) -> subprocess.CompletedProcess[str]:
     """Python in a process of its own that can import `tensorrt` of `version`. Skips without it."""
     if not installed(version):
         pytest.skip(f"needs TensorRT's bindings {version}: scripts/partners")
     own = home(version)
     paths = [str(own), str(Path(__file__).parents[2])]
-    libraries = [str(own / "lib"), os.environ.get("LD_LIBRARY_PATH", "")]
+    libraries = [str(own / library), os.environ.get("LD_LIBRARY_PATH", "")]
+    if library == "rtx":
+        libraries.insert(1, str(rtx_libraries()))
     env = os.environ | {
         "PYTHONPATH": os.pathsep.join(paths),
         "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
@@ -84,14 +104,15 @@ def fresh_list(version: str) -> str:
     return done.stdout
 
 
-def compile_stubs(target: Path, major: str) -> None:
+def compile_library(source: Path, target: Path, major: str) -> None:
+    """Under all the names that the bindings look for."""
     compiler = shutil.which("g++")
     if compiler is None:
         raise RuntimeError("g++ is needed to compile the stub libraries: apt install g++")
     target.mkdir(parents=True)
     first = target / f"lib{LIBRARIES[0]}.so.{major}"
     command = [compiler, "-shared", "-fPIC", "-O1", "-std=c++17", f"-DTRT_MAJOR={major}"]
-    command += [str(STUB), "-pthread", "-o", str(first)]
+    command += [str(source), "-pthread", "-ldl", "-o", str(first)]
     subprocess.run(command, check=True)
     for name in LIBRARIES[1:]:
         shutil.copy(first, target / f"lib{name}.so.{major}")
@@ -103,7 +124,10 @@ def install(version: str) -> None:
     shutil.rmtree(own, ignore_errors=True)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "--no-deps", "--target", str(own), PACKAGES[version]], check=True)
-    compile_stubs(own / "lib", version.partition(".")[0])
+    major = version.partition(".")[0]
+    compile_library(STUB, own / "stub", major)
+    if major == "11":
+        compile_library(SHIM, own / "rtx", major)
     (own / "tensorrt").mkdir()
     (own / "tensorrt" / "__init__.py").write_text(MODULE)
     (own / "complete").write_text(wanted(version))

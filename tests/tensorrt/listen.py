@@ -26,7 +26,7 @@ HEAD_BYTES = 16
 
 def library() -> ctypes.CDLL:
     name = f"libnvinfer.so.{trt.__version__.partition('.')[0]}"
-    return ctypes.CDLL(str(Path(trt.__file__).parents[1] / "lib" / name))
+    return ctypes.CDLL(str(Path(trt.__file__).parents[1] / "stub" / name))
 
 
 def cpp(thing: Any) -> ctypes.c_void_p:

@@ -29,6 +29,10 @@ class GpuPreprocess:
     One thread at a time uses it, with one stream. Memory is allocated when a picture is larger than
     any before, and never else. It waits for its own last launch before it takes the next picture
     from the host, so that the pinned memory is not overwritten while the GPU reads it.
+
+        gpu = GpuPreprocess(preprocess, cuda, "float32")
+        answers = session.run_with({"images": functools.partial(gpu, picture)})
+        placement = preprocess.placement(width, height)
     """
 
     def __init__(
