@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesdk._version import __version__
-from edgesdk.backends import Backend, Engine, Session, load_backend_for
+from edgesdk.backends import Backend, Session, load_backend_for
+from edgesdk.backends.pictures import Pictures, pictures_of
 from edgesdk.backends.tensorrt.built import ShowProgress, no_progress
 from edgesdk.backends.timing import LayerFacts, Timed
 from edgesdk.bundle import Bundle, open_bundle
@@ -41,6 +42,7 @@ from edgesdk.report.measure import Stages
 from edgesdk.spec import ModelSpec
 from edgesdk.tensors import Array, Floats, TensorSpec
 from edgesdk.vision.decoders import make_decoder
+from edgesdk.vision.detector import PictureRunner
 
 MAX_PICTURES = 32
 """Decoded beforehand and kept, so that neither disk nor video decoder is in the latency."""
@@ -94,8 +96,11 @@ def bench(
     # Apps feed one picture at a time; of a fixed batch only the inference can be measured.
     spec = bundle.manifest.spec if model.inputs[0].shape[0] == 1 else None
     compiled = backend.compile(model)
-    with closing(backend.open(compiled)) as session:
-        stages = stages_of(spec, session, str(request.bundle))
+    with (
+        closing(backend.open(compiled)) as session,
+        closing(pictures_of(session, spec.preprocess) if spec else Pictures()) as pictures,
+    ):
+        stages = stages_of(spec, session, str(request.bundle), pictures.runner)
         material = material_of(spec, session, request.source)
         meter = ActivityMeter(root)
         samples = measure(stages, material.inputs, request.settings, progress=progress)
@@ -112,15 +117,15 @@ def bench(
         machine=machine,
         activity=activity,
     )
-    notes = (*material.notes, *engine_notes(compiled))
+    notes = (*material.notes, *engine_notes((*compiled.warnings, *pictures.warnings)))
     return make_report(samples, request.settings, provenance, notes, engine)
 
 
-def engine_notes(engine: Engine) -> tuple[Finding, ...]:
+def engine_notes(warnings: Sequence[str]) -> tuple[Finding, ...]:
     """What the backend says of the engine, as notes of the report."""
     means = "The figures are those of this engine as it is."
     do = "edgesdk compile BUNDLE --list shows it; edgesdk compile BUNDLE makes one for this machine"
-    return tuple(Finding("engine", "note", text, means, do) for text in engine.warnings)
+    return tuple(Finding("engine", "note", text, means, do) for text in warnings)
 
 
 def feeds_of(
@@ -152,8 +157,13 @@ def engine_of(
     )
 
 
-def stages_of(spec: ModelSpec | None, session: Session, where: str) -> Stages:
-    """The stages that this model has: without a spec only inference, without a decoder two."""
+def stages_of(
+    spec: ModelSpec | None, session: Session, where: str, pictures: PictureRunner | None = None
+) -> Stages:
+    """The stages that this model has: without a spec only inference, without a decoder two.
+
+    `pictures` does preprocessing and inference in one stage.
+    """
     if spec is None:
         return {"inference": session.run}
     name = session.inputs[0].name
@@ -163,6 +173,8 @@ def stages_of(spec: ModelSpec | None, session: Session, where: str) -> Stages:
         return session.run({name: tensor}), placement
 
     stages: dict[str, Callable[[Any], Any]] = {"preprocess": spec.preprocess, "inference": infer}
+    if pictures is not None:
+        stages = {"preprocess + inference": pictures.run_picture}
     if spec.decoder:
         decoder = make_decoder(spec.decoder, where, spec.preprocess)
 

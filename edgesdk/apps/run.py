@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from edgesdk.apps.folder import App
 from edgesdk.apps.program import Program, Scene
 from edgesdk.backends import load_backend_for
+from edgesdk.backends.pictures import pictures_of
 from edgesdk.backends.tensorrt.built import ShowProgress, no_progress
 from edgesdk.bundle import Bundle, open_bundle
 from edgesdk.errors import ModelError, UsageError
@@ -97,11 +98,15 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
     files += [VideoFile(video, source.fps, program.draw)] if video else []
     backend = load_backend_for(chosen.bundle, request.backend, request.threads, request.compiling)
     engine = backend.compile(chosen.model)
-    with closing(backend.open(engine)) as session:
-        detector = make_detector(chosen, session)
+    with (
+        closing(backend.open(engine)) as session,
+        closing(pictures_of(session, chosen.spec.preprocess)) as pictures,
+    ):
+        detector = replace(make_detector(chosen, session), pictures=pictures.runner)
         stages = (*detect_stages(detector), *app_stages)
         pipeline = Pipeline(source, stages, [*files, *sinks])
-        yield PreparedRun(pipeline, source, chosen, program, events, video, engine.warnings)
+        warnings = (*engine.warnings, *pictures.warnings)
+        yield PreparedRun(pipeline, source, chosen, program, events, video, warnings)
 
 
 def choose_model(app: App, bundle: Path | None = None) -> RunModel:

@@ -24,7 +24,10 @@ class Step:
 
 
 def detect_stages(detector: Detector) -> tuple[Stage, ...]:
-    """The stages "preprocess", "inference" and "decode", which fill `packet.detections`."""
+    """The stages "preprocess", "inference" and "decode", which fill `packet.detections`.
+
+    Where the model's runner preprocesses as well, there are "preprocess + inference" and "decode".
+    """
 
     def preprocess(packet: Packet) -> Packet:
         tensor, placement = detector.prepare(packet.frame.image)
@@ -33,6 +36,10 @@ def detect_stages(detector: Detector) -> tuple[Stage, ...]:
     def infer(packet: Packet) -> Packet:
         return replace(packet, tensors=detector.runner.run(packet.tensors))
 
+    def look(packet: Packet) -> Packet:
+        outputs, placement = detector.look(packet.frame.image)
+        return replace(packet, tensors=outputs, placement=placement)
+
     def decode(packet: Packet) -> Packet:
         if packet.placement is None:
             raise UsageError("the stage 'decode' comes after 'preprocess' and 'inference'")
@@ -40,4 +47,6 @@ def detect_stages(detector: Detector) -> tuple[Stage, ...]:
         # The outputs belong to the session; no later stage may hold on to them.
         return replace(packet, detections=found, tensors={}, placement=None)
 
+    if detector.pictures is not None:
+        return Step("preprocess + inference", look), Step("decode", decode)
     return Step("preprocess", preprocess), Step("inference", infer), Step("decode", decode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,15 @@ from edgesdk.geometry import Placement
 from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array, Floats, Runner
 from edgesdk.vision.decoders import DetectionDecoder
+
+
+class PictureRunner(Protocol):
+    """Preprocesses where the model runs, and runs it."""
+
+    def run_picture(self, image: NDArray[np.uint8]) -> tuple[dict[str, Array], Placement]:
+        """Outputs by name for a picture, BGR uint8 of shape (H, W, 3), and where it lies in the
+        model's input; the runner may own the outputs' memory."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -24,11 +34,19 @@ class Detector:
     input_name: str
     """Of the model's only input."""
     decoder: DetectionDecoder
+    pictures: PictureRunner | None = None
+    """Does the first two steps in one; None: the CPU preprocesses."""
 
     def __call__(self, image: NDArray[np.uint8]) -> Detections:
         """Boxes in one picture, BGR uint8 of shape (H, W, 3), in its pixels."""
+        return self.decode(*self.look(image))
+
+    def look(self, image: NDArray[np.uint8]) -> tuple[dict[str, Array], Placement]:
+        """The first two steps: outputs by name, and where the picture lies in the input."""
+        if self.pictures is not None:
+            return self.pictures.run_picture(image)
         tensor, placement = self.prepare(image)
-        return self.decode(self.infer(tensor), placement)
+        return self.infer(tensor), placement
 
     def prepare(self, image: NDArray[np.uint8]) -> tuple[Floats, Placement]:
         """First step: the model's input, and where the picture lies in it."""

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from edgesdk.backends.tensorrt.api.always import TensorRT
-from edgesdk.backends.tensorrt.cuda import Cuda, Stream
+from edgesdk.backends.tensorrt.cuda import Cuda
 from edgesdk.backends.tensorrt.loading import LoadedEngine
 from edgesdk.backends.tensorrt.phases import LayerTime, Phases
+from edgesdk.backends.tensorrt.pictures import Fill, GpuPictures
 from edgesdk.backends.tensorrt.running import GraphMode, Running
 from edgesdk.backends.tensorrt.settings import EngineSettings
 from edgesdk.errors import BackendError, UsageError
 from edgesdk.model import Model
+from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array, TensorSpec
 
-Fill = Callable[[int, Stream], None]
-"""Writes one input: takes its address on the device and the stream to put the work on."""
 PLAIN = EngineSettings()
 ONE_THREAD = "one session runs one thread at a time: open one for each with session.another()"
 
@@ -129,6 +129,15 @@ class TensorRTSession:
         with self._running() as state:
             state.take(feeds)
             return state.profiled(feeds, runs)
+
+    def for_pictures(self, preprocess: Preprocess, kernels: bytes | None = None) -> GpuPictures:
+        """What takes pictures, preprocesses them on the GPU and runs this session on them.
+
+        Close it before the session. `kernels` and errors: see GpuPictures.
+        """
+        with self._running() as state:
+            cuda = state.loaded.cuda
+        return GpuPictures(self, cuda, preprocess, kernels)
 
     def another(self) -> TensorRTSession:
         """A second session on the same engine in memory, for another thread.
