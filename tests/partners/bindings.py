@@ -123,7 +123,10 @@ def install(version: str) -> None:
     own = home(version)
     shutil.rmtree(own, ignore_errors=True)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--no-deps", "--target", str(own), PACKAGES[version]], check=True)
+    command = [*pip, "--no-deps", "--target", str(own), PACKAGES[version]]
+    if subprocess.run(command, check=False).returncode:  # 8.6.1 has none for Python 3.12
+        print(f"not for this Python: tests with {version} will be skipped", file=sys.stderr)
+        return
     major = version.partition(".")[0]
     compile_library(STUB, own / "stub", major)
     if major == "11":

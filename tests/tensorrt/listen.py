@@ -17,6 +17,7 @@ import tensorrt as trt
 
 from edgesdk.backends.tensorrt.calibrator import make_calibrator
 from edgesdk.backends.tensorrt.logging import Messages, make_log
+from edgesdk.backends.tensorrt.phases import make_profiler
 from edgesdk.backends.tensorrt.progress import Phases, Reporter, make_monitor
 from edgesdk.errors import BackendError
 
@@ -86,6 +87,16 @@ def calibrator() -> dict[str, Any]:
     }
 
 
+def profiler() -> dict[str, Any]:
+    times: dict[str, list[float]] = {}
+    own = make_profiler(trt, times)
+    called, it = library(), cpp(own)
+    for name, ms in ((b"conv1", 0.5), (b"conv2 + relu", 0.25), (b"conv1", 0.75)):
+        called.tell_profiler(it, name, ctypes.c_float(ms))
+    return times
+
+
+CASES = {one.__name__: one for one in (logger, monitor, calibrator, profiler)}
+
 if __name__ == "__main__":
-    found = {"logger": logger, "monitor": monitor, "calibrator": calibrator}[sys.argv[1]]()
-    sys.stdout.write(json.dumps(found))
+    sys.stdout.write(json.dumps(CASES[sys.argv[1]]()))

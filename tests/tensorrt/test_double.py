@@ -303,3 +303,10 @@ def test_weights_that_were_left_out_can_be_put_back() -> None:
     assert refitter.refit_cuda_engine()
     assert context.execute_async_v3(0)
     assert z.tolist() == [[5, 0]]
+
+
+@pytest.mark.parametrize(("version", "is_method"), [("8.6.1", True), ("10.16.1", False)])
+def test_an_error_code_s_name_is_a_method_where_it_really_is(version: str, is_method: bool) -> None:
+    code = make_tensorrt(version).ErrorCode.UNSUPPORTED_NODE
+    assert callable(code.name) == is_method
+    assert str(code) == "ErrorCode.UNSUPPORTED_NODE"

@@ -69,3 +69,8 @@ def test_the_calibrator_hands_its_ranges_over_and_no_pictures(version: str) -> N
     assert found["batch_size"] == 1
     assert found["algorithm"] == found["wanted"] == 2
     assert found["refused"] == [False, 0, True]
+
+
+@pytest.mark.parametrize("version", ALL)
+def test_the_profiler_hears_each_layer_of_each_run(version: str) -> None:
+    assert heard(version, "profiler") == {"conv1": [0.5, 0.75], "conv2 + relu": [0.25]}

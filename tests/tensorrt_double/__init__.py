@@ -87,6 +87,8 @@ def add_class(trt: Any, listing: Api, name: str) -> None:
     members = listing.members(name)
     if members:
         made = enum(name, members)
+        if listing.attributes(name)["name"].startswith("("):  # so it is of ErrorCode up to 10.13
+            made.name = lambda self: str(self).rpartition(".")[2]  # type: ignore[attr-defined]
         if "itemsize" in listing.attributes(name):
             made.itemsize = property(lambda self: ITEM_BYTES.get(self.name, 1))  # type: ignore[attr-defined]
     else:

@@ -43,10 +43,10 @@ class Enum:
         return self._value
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}.{self.name}: {self.value}>"
+        return f"<{self}: {self.value}>"
 
     def __str__(self) -> str:
-        return f"{type(self).__name__}.{self.name}"
+        return f"{type(self).__name__}.{Enum.name.__get__(self)}"
 
 
 def enum(name: str, members: dict[str, int]) -> type:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from edgesdk.backends.tensorrt.api import from_ten
-from edgesdk.backends.tensorrt.api.always import OnnxParser, TensorRT
+from edgesdk.backends.tensorrt.api.always import OnnxParser, ParserError, TensorRT
 from edgesdk.backends.tensorrt.built import BuildOrder, DlaReport
 from edgesdk.backends.tensorrt.calibrator import RangeCalibrator
 from edgesdk.backends.tensorrt.dla import report_dla, use_dla
@@ -129,5 +129,14 @@ def _errors(parser: OnnxParser, features: Features) -> list[str]:
         if features.node_names:
             named = cast("from_ten.ParserError", error)
             where = f"{named.node_name() or where} ({named.node_operator()})"
-        found.append(f"{where}: {error.desc().strip()}")
+        found.append(f"{where}: {_said(error)}")
     return list(dict.fromkeys(found))
+
+
+def _said(error: ParserError) -> str:
+    """TensorRT's words, which may be one: the condition in its source that was "false"."""
+    text = error.desc().strip()
+    if " " in text:
+        return text
+    kind = str(error.code()).rpartition(".")[2].lower().replace("_", " ")
+    return f"{kind} ({text})" if text else kind

@@ -261,6 +261,10 @@ class Builder(Protocol):
 class ParserError(Protocol):
     """What the parser refuses."""
 
+    def code(self) -> Flag:
+        """Its kind. Its `name` is a method up to 10.13: use str(), "ErrorCode.UNSUPPORTED_NODE"."""
+        ...
+
     def desc(self) -> str:
         """In words."""
         ...
