@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 
 from edgesdk.detections import Detections
 from edgesdk.errors import ConfigError, ModelError, UnknownName
+from edgesdk.frames import Frame
 from edgesdk.geometry import Placement
+from edgesdk.pipeline import detect_stages
+from edgesdk.pipeline.packet import Packet
 from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array, Floats
 from edgesdk.vision import decoders
@@ -237,3 +240,27 @@ def test_a_detector_gives_boxes_and_its_steps_can_be_called_apart() -> None:
     tensor, placement = detector.prepare(image)
     apart = detector.decode(detector.infer(tensor), placement)
     assert apart.xyxy.tolist() == found.xyxy.tolist()
+
+
+class StubPictures:
+    """Takes pictures as they are, as a session with its own preprocessing does."""
+
+    def run_picture(self, image: np.ndarray) -> tuple[dict[str, Array], Placement]:
+        height, width = image.shape[:2]
+        return StubRunner().run({}), PRE.placement(width, height)
+
+
+def test_a_runner_that_takes_pictures_gets_them_as_they_are_in_one_stage() -> None:
+    decoder = make_decoder({"type": "yolox"}, "spec.toml", PRE)
+    assert decoder.task == "detect"
+    runner = StubRunner()
+    detector = Detector(PRE, runner, "images", decoder, StubPictures())
+    image = np.full((2 * HEIGHT, 2 * WIDTH, 3), 7, np.uint8)
+    assert detector(image).xyxy.tolist() == [[64, 32, 128, 96]]
+    stages = detect_stages(detector)
+    assert [stage.name for stage in stages] == ["preprocess + inference", "decode"]
+    packet = Packet(Frame(image, 0, 0, 0))
+    for stage in stages:
+        packet = stage(packet)
+    assert packet.detections.xyxy.tolist() == [[64, 32, 128, 96]]
+    assert runner.feeds == {}, "nothing was preprocessed on the CPU"
