@@ -40,9 +40,8 @@ from edgesdk.report import (
 )
 from edgesdk.report.measure import Stages
 from edgesdk.spec import ModelSpec
-from edgesdk.tensors import Array, Floats, TensorSpec
+from edgesdk.tensors import Array, Floats, PictureRunner, TensorSpec
 from edgesdk.vision.decoders import make_decoder
-from edgesdk.vision.detector import PictureRunner
 
 MAX_PICTURES = 32
 """Decoded beforehand and kept, so that neither disk nor video decoder is in the latency."""

@@ -9,6 +9,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesdk.geometry import Placement
+
 Array: TypeAlias = NDArray[Any]
 """Any numpy array; the docstring beside it says its shape and dtype."""
 Floats: TypeAlias = NDArray[np.float32]
@@ -38,6 +40,15 @@ class Runner(Protocol):
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs by name for inputs by name."""
+        ...
+
+
+class PictureRunner(Protocol):
+    """Preprocesses where the model runs, and runs it."""
+
+    def run_picture(self, image: NDArray[np.uint8]) -> tuple[dict[str, Array], Placement]:
+        """Outputs by name for a picture, BGR uint8 of shape (H, W, 3), and where it lies in the
+        model's input; the runner may own the outputs' memory."""
         ...
 
 

@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 from edgesdk.backends.base import Session
 from edgesdk.errors import BackendError
 from edgesdk.preprocess import Preprocess
-from edgesdk.vision.detector import PictureRunner
+from edgesdk.tensors import PictureRunner
 
 COSTS = "pictures are preprocessed on the CPU, which costs latency"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +10,8 @@ from numpy.typing import NDArray
 from edgesdk.detections import Detections
 from edgesdk.geometry import Placement
 from edgesdk.preprocess import Preprocess
-from edgesdk.tensors import Array, Floats, Runner
+from edgesdk.tensors import Array, Floats, PictureRunner, Runner
 from edgesdk.vision.decoders import DetectionDecoder
-
-
-class PictureRunner(Protocol):
-    """Preprocesses where the model runs, and runs it."""
-
-    def run_picture(self, image: NDArray[np.uint8]) -> tuple[dict[str, Array], Placement]:
-        """Outputs by name for a picture, BGR uint8 of shape (H, W, 3), and where it lies in the
-        model's input; the runner may own the outputs' memory."""
-        ...
 
 
 @dataclass(frozen=True)
