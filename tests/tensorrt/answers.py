@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import onnx
 from onnx import helper
 
 from tests.onnx_graphs import make_model
@@ -169,7 +170,14 @@ def on_refusals(ask: Asker) -> Answers:
     network, parser, taken = ask.parsed(net(operator="Det"))
     error = parser.get_error(0)
     second = [taken, str(error.code()), error.node(), error.node_name(), error.node_operator()]
-    return {"bytes": first, "operator": second, "logged": "ERROR" in ask.lines}
+    mystery = helper.make_node("Mystery", ["out"], ["more"], "riddle", domain="example")
+    custom = onnx.load_model_from_string(net())
+    custom.graph.node.append(mystery)
+    custom.opset_import.append(helper.make_opsetid("example", 1))
+    network, parser, taken = ask.parsed(custom.SerializeToString())
+    error = parser.get_error(0)
+    third = [taken, str(error.code()), error.desc(), error.node_name()]
+    return {"bytes": first, "operator": second, "plugin": third, "logged": "ERROR" in ask.lines}
 
 
 def on_ranges(ask: Asker) -> Answers:
