@@ -15,7 +15,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from edgesdk.backends.tensorrt.builder import BuildOrder
+from edgesdk.backends.tensorrt.builder import BuildOrder, build_engine
 from edgesdk.backends.tensorrt.honoured import not_honoured
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings, ShapeRange
 from edgesdk.errors import BackendError, EdgeError, ModelError, UnknownName, UsageError
@@ -102,8 +102,6 @@ def test_an_int8_layer_that_does_not_run_in_int8_is_said_loudly(real: Parser) ->
 
 
 def test_an_engine_that_does_not_tell_its_layers_is_a_warning(real: Parser) -> None:
-    from edgesdk.backends.tensorrt.builder import build_engine  # noqa: PLC0415
-
     order = BuildOrder(inspect=lambda trt, data, log: ())
     built = build_engine(real.trt, Model.of(int8_proto()), EngineSettings(), order)
     assert built.layers == ()
@@ -268,7 +266,7 @@ def test_progress_comes_from_tensorrt_and_never_falls(real: Parser) -> None:
     shares = [share for _, share, _ in seen]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
-    assert 0 < shares[0] + shares[len(shares) // 2] < 2, "it is not told at the end only"
+    assert sum(0.1 < share < 0.9 for share in shares) > 5, "it is not told at the end only"
     assert len({name for name, _, _ in seen}) > 5, "phases inside phases"
 
 

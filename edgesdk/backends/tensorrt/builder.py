@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from edgesdk.backends.tensorrt.api.always import TensorRT
+from edgesdk.backends.tensorrt.api.always import ILogger, TensorRT
 from edgesdk.backends.tensorrt.assembly import Assembly
 from edgesdk.backends.tensorrt.built import (
     BuildOrder,
@@ -27,7 +27,7 @@ from edgesdk.backends.tensorrt.graph_facts import read_facts
 from edgesdk.backends.tensorrt.honoured import not_honoured, say_not_honoured
 from edgesdk.backends.tensorrt.inspector import inspect_bytes
 from edgesdk.backends.tensorrt.log_progress import LogProgress
-from edgesdk.backends.tensorrt.logging import Messages, make_log
+from edgesdk.backends.tensorrt.logging import Messages
 from edgesdk.backends.tensorrt.precision import Typing, decide_typing
 from edgesdk.backends.tensorrt.progress import Reporter
 from edgesdk.backends.tensorrt.settings import EngineSettings, ShapeRange
@@ -75,9 +75,9 @@ def build_engine(
     messages = Messages(_listener(by_log, reporter, order))
     assembly = Assembly(trt, features, messages, reporter)
     built = _assemble(assembly, model, settings, typing, order)
-    del assembly
-    # The builder's memory is free by now: the engine is loaded where it was.
-    layers = _layers(trt, built.data, settings, order, messages)
+    log = assembly.log
+    del assembly  # the builder's memory is free: the engine is loaded where it was
+    layers = _layers(trt, built.data, settings, order, log)
     reporter.at("built", 1.0)
     reporter.settle()
     wanted = order.wanted_int8 if settings.implicit_int8 else facts.int8_nodes
@@ -91,9 +91,8 @@ def build_engine(
 
 
 def _layers(
-    trt: TensorRT, data: bytes, settings: EngineSettings, order: BuildOrder, messages: Messages
+    trt: TensorRT, data: bytes, settings: EngineSettings, order: BuildOrder, log: ILogger
 ) -> tuple[EngineLayer, ...]:
-    log = make_log(trt, messages)
     if order.inspect is not None:
         return order.inspect(trt, data, log)
     return inspect_bytes(trt, data, log, settings.dla)
