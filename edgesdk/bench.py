@@ -140,8 +140,16 @@ def engine_of(
     if not isinstance(session, Timed):
         return None
     runs = [session.timed(feeds[i % len(feeds)])[1] for i in range(TIMED_RUNS)]
+    graph = session.uses_graph  # before the profiler, which runs without
     layers = session.profiled(feeds[0], PROFILED_RUNS)
-    return make_engine_report(runs, layers, facts, PROFILED_RUNS)
+    return make_engine_report(
+        runs,
+        layers,
+        facts,
+        PROFILED_RUNS,
+        cuda_graph=graph,
+        zero_copy=session.zero_copy,
+    )
 
 
 def stages_of(spec: ModelSpec | None, session: Session, where: str) -> Stages:

@@ -125,7 +125,7 @@ def engine(
     timed = [Phases(enqueue, h2d, compute * (1 + spread * float(w)), d2h) for w in wave]
     layers = [LayerTime(name, ms) for name, ms, _ in LAYERS]
     facts = [LayerFacts(name, precision) for name, _, precision in LAYERS if precision]
-    return make_engine_report(timed, layers, facts, profiled_runs=50)
+    return make_engine_report(timed, layers, facts, profiled_runs=50, cuda_graph=True)
 
 
 def steady(count: int = 400, ms: float = 20.0) -> np.ndarray:

@@ -18,8 +18,9 @@ from tests.backend_contract import affine
 
 
 def with_marks(name: str) -> object:
-    """So that `-m gpu` runs this suite on the GPU as well."""
-    return pytest.param(name, marks=pytest.mark.gpu) if name == "tensorrt" else name
+    """So that `-m gpu` runs this suite on the GPU as well, where TensorRT warns of old names."""
+    marks = (pytest.mark.gpu, pytest.mark.filterwarnings("default::DeprecationWarning"))
+    return pytest.param(name, marks=marks) if name == "tensorrt" else name
 
 
 @pytest.fixture(params=map(with_marks, backend_names()))

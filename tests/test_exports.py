@@ -211,6 +211,38 @@ def test_the_precision_is_the_bundle_s(tmp_path: Path, precision: Precision, mod
     assert keys["infer-dims"] == "3;32;32"
 
 
+# Of the keys in gstnvinfer_property_parser.h, those that a detector or classifier may need.
+NVINFER_KEYS = """
+gpu-id gie-unique-id process-mode interval onnx-file model-engine-file labelfile-path batch-size
+network-mode int8-calib-file enable-dla use-dla-core layer-device-precision infer-dims
+net-scale-factor offsets model-color-format maintain-aspect-ratio symmetric-padding
+scaling-filter network-type output-tensor-meta cluster-mode num-detected-classes
+classifier-threshold parse-bbox-func-name custom-lib-path
+pre-cluster-threshold nms-iou-threshold topk
+"""
+
+
+@pytest.mark.parametrize("kind", ["yolox", "classes", ""])
+@pytest.mark.parametrize("dla_core", [None, 0])
+def test_only_keys_that_nvinfer_knows_are_written(
+    tmp_path: Path, kind: str, dla_core: int | None
+) -> None:
+    preprocess = Preprocess(32, 32, scale=TO_ONE, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    spec = ModelSpec(preprocess, {"type": kind} if kind else {}, ("car",))
+    found = read(deepstream_files(target(tmp_path, spec=spec, dla_core=dla_core)).config)
+    assert {key for group in found.values() for key in group} <= set(NVINFER_KEYS.split())
+
+
+def test_layers_that_stay_in_float_are_named_to_nvinfer(tmp_path: Path) -> None:
+    asked = target(tmp_path, dla_core=0)
+    pinned: dict[str, Precision] = {"depthwise": "fp16", "relu1": "fp32", "scope:0": "fp16"}
+    asked.__dict__["implicit"] = replace(asked.implicit, pinned=pinned)
+    files = deepstream_files(asked)
+    keys = read(files.config)["property"]
+    assert keys["layer-device-precision"] == "depthwise:fp16:gpu;relu1:fp32:gpu"
+    assert any("cannot name 'scope:0'" in sentence for sentence in files.differences)
+
+
 def test_dla_gets_its_core_the_graph_without_q_dq_and_the_cache(tmp_path: Path) -> None:
     made = write_export("deepstream", target(tmp_path, dla_core=1), tmp_path / "out")
     keys = read(made.files["config_infer_primary.txt"].decode())["property"]

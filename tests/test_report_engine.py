@@ -47,13 +47,16 @@ def test_shares_of_precisions_are_of_the_layers_time() -> None:
     assert sum(shares.values()) == pytest.approx(100, abs=0.01)
 
 
-def test_a_layer_that_the_inspector_does_not_name_has_no_precision() -> None:
-    layers = [LayerTime("known", 1.0), LayerTime("new", 1.0)]
+def test_a_layer_that_the_inspector_does_not_know_has_no_precision() -> None:
+    layers = [LayerTime("known", 1.0), LayerTime("new", 1.0), LayerTime("vague", 1.0)]
     runs = [Phases(0.1, 0.1, 1.0, 0.1)] * 2
-    engine = make_engine_report(runs, layers, [LayerFacts("known", "INT8", "DLA")])
+    engine = make_engine_report(
+        runs, layers, [LayerFacts("known", "INT8", "DLA"), LayerFacts("vague", "unknown")]
+    )
     assert [(layer.precision, layer.device) for layer in engine.layers] == [
         ("int8", "dla"),
         ("", ""),
+        ("", "gpu"),
     ]
 
 
@@ -145,6 +148,7 @@ def test_the_page_shows_phases_layers_and_their_precision() -> None:
     text = page_words(to_html(report(steady(), engine=samples.engine())))
     for said in (
         "Inside the engine",
+        "Medians of 401 runs, as a CUDA graph, with copies",
         "Engine GPU compute 1.500 ms",
         "Enqueue processor 0.400 ms",
         "int8 77.9 %",
@@ -184,6 +188,7 @@ class TimedSession:
     """A session that says how long it took, and remembers what it was fed."""
 
     inputs = outputs = ()
+    uses_graph, zero_copy = True, True
 
     def __init__(self) -> None:
         self.fed: list[float] = []
@@ -217,5 +222,6 @@ def test_only_a_session_that_times_itself_has_an_engine_in_its_report() -> None:
     assert engine is not None
     assert engine.phase("d2h").median.ms == 0.3
     assert engine.layers[0].name == "only"
+    assert engine.manner == "as a CUDA graph, without copies (zero-copy)"
     assert session.fed[:4] == [1.0, 2.0, 1.0, 2.0]
     assert engine_of(PlainSession(), feeds) is None

@@ -72,6 +72,16 @@ class LayerFacts(Protocol):
 class Timed(Protocol):
     """A session that times its phases and its layers."""
 
+    @property
+    def uses_graph(self) -> bool:
+        """Whether the last run was started as a CUDA graph."""
+        ...
+
+    @property
+    def zero_copy(self) -> bool:
+        """Whether inputs and outputs are one memory for processor and GPU."""
+        ...
+
     def timed(self, feeds: Mapping[str, Array]) -> tuple[Mapping[str, Array], PhaseTimes]:
         """As `Session.run`, with the time of each phase."""
         ...

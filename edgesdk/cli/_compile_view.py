@@ -71,7 +71,7 @@ def list_json(store: EngineStore, host: Host | None, reason: str) -> str:
         }
         for each in store.stored()
     ]
-    machine = {"host": plain(host), "no_gpu": reason}
+    machine = {"host": plain(host), "no_gpu": reason, "unusable": store.unusable()}
     return json.dumps({"graph": store.graph, **machine, "engines": engines}, indent=2)
 
 
@@ -79,6 +79,9 @@ def show_list(store: EngineStore, host: Host | None, reason: str) -> None:
     """All engines, newest first, and whether this machine can use them."""
     console = make_console()
     engines = store.stored()
+    for problem in store.unusable():
+        click.secho("warning: ", fg="yellow", nl=False, err=True)
+        click.echo(problem, err=True)
     if not engines:
         click.echo(f"no engines of {store.bundle}; edgesdk compile {store.bundle} makes one")
         return

@@ -16,7 +16,8 @@ SLOWEST = 5
 def print_engine(engine: EngineReport, console: Console) -> None:
     """Medians of the phases, the shares of the precisions, the slowest layers."""
     console.print()
-    console.print(Text(f"inside the engine, medians of {engine.runs} runs", style="bold"))
+    title = f"inside the engine, medians of {engine.runs} runs, {engine.manner}"
+    console.print(Text(title, style="bold"))
     phases = ", ".join(f"{bar.label} ({bar.note}) {bar.value}" for bar in phase_bars(engine))
     console.print(Text(phases))
     if not engine.layers:

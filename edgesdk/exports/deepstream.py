@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from edgesdk.bundle import Precision
 from edgesdk.errors import UsageError
 from edgesdk.exports.files import CACHE, CONFIG, ENGINE, GRAPH, LABELS, SCRIPT
 from edgesdk.exports.nvinfer_input import input_differences, input_keys
@@ -75,6 +76,8 @@ def _properties(target: ExportTarget, spec: ModelSpec, outputs: OutputKeys) -> I
         yield f"int8-calib-file={CACHE}"
     if target.settings.dla:
         yield from ("enable-dla=1", f"use-dla-core={target.settings.dla.core}")
+    if held := [f"{n}:{kind}:gpu" for n, kind in _pinned(target).items() if not _unspeakable(n)]:
+        yield f"layer-device-precision={';'.join(held)}"
     keys = input_keys(spec.preprocess) | outputs.properties
     yield from (f"{key}={value}" for key, value in keys.items())
     if outputs.missing:
@@ -94,9 +97,24 @@ def _batch(target: ExportTarget) -> int:
     return varying.max[0] if varying else 1
 
 
+def _pinned(target: ExportTarget) -> Mapping[str, Precision]:
+    """Layers that nvinfer must be told to keep in float; on the GPU, since DLA has no FP32."""
+    return target.implicit.pinned if target.settings.implicit_int8 else {}
+
+
+def _unspeakable(name: str) -> bool:
+    """nvinfer splits its list of layers at semicolons, and each at the first colon."""
+    return ":" in name or ";" in name
+
+
 def _engine_differences(target: ExportTarget) -> Iterator[str]:
     if target.settings.implicit_int8:
         yield from target.implicit.warnings
+        if lost := [name for name in _pinned(target) if _unspeakable(name)]:
+            yield (
+                f"layer-device-precision cannot name {lost[0]!r}, for its : or ;: an engine that "
+                "nvinfer builds by itself may run it in INT8"
+            )
     elif target.has_int8 and target.takes_calibration:
         yield (
             "an engine that nvinfer builds by itself is another one: it sets INT8 alone, without "

@@ -54,6 +54,18 @@ class EngineReport:
     `compute`."""
     layers_ms: float
     """Sum of the medians of all layers."""
+    cuda_graph: bool
+    """Whether the runs were started as a CUDA graph. trtexec of TensorRT 11 does so by default, the
+    older ones do not."""
+    zero_copy: bool
+    """Whether processor and GPU share the memory of inputs and outputs: then h2d and d2h are 0."""
+
+    @property
+    def manner(self) -> str:
+        """How the engine was run, in words."""
+        graph = "as a CUDA graph" if self.cuda_graph else "without a CUDA graph"
+        memory = "without copies (zero-copy)" if self.zero_copy else "with copies"
+        return f"{graph}, {memory}"
 
     def phase(self, name: PhaseName) -> Summary:
         """The phase called `name`."""
@@ -79,6 +91,9 @@ def make_engine_report(
     layers: Sequence[LayerTime] = (),
     facts: Iterable[LayerFacts] = (),
     profiled_runs: int = 0,
+    *,
+    cuda_graph: bool = False,
+    zero_copy: bool = False,
 ) -> EngineReport:
     """Summarize at least two timed runs, and the profile of the layers where there is one.
 
@@ -99,6 +114,8 @@ def make_engine_report(
         profiled_runs=profiled_runs,
         layers=tuple(_layer(layers[i], whole, known) for i in sorted(kept)),
         layers_ms=round(whole, 6),
+        cuda_graph=cuda_graph,
+        zero_copy=zero_copy,
     )
 
 
@@ -108,6 +125,6 @@ def _layer(layer: LayerTime, whole: float, known: dict[str, LayerFacts]) -> Laye
         name=layer.name,
         median_ms=round(layer.ms_median, 6),
         share_percent=round(100 * layer.ms_median / whole, 3) if whole else 0.0,
-        precision=fact.precision.lower() if fact else "",
+        precision="" if fact is None or fact.precision == "unknown" else fact.precision.lower(),
         device=fact.device.lower() if fact else "",
     )

@@ -45,7 +45,8 @@ def _enqueue_bound(engine: EngineReport) -> Finding | None:
         f"enqueueing takes {enqueue:.3f} ms and the GPU computes for {compute:.3f} ms",
         "The processor, not the GPU, sets the pace: it needs as long to hand out the work as the "
         "GPU needs to do it. A faster GPU or a smaller precision would change nothing.",
-        "run with a CUDA graph (fixed shapes), lock the CPU's clocks, or run a larger batch",
+        "lock the CPU's clocks (sudo jetson_clocks), or run a larger batch"
+        + ("" if engine.cuda_graph else "; inputs of fixed size let it run as a CUDA graph"),
     )
 
 

@@ -267,6 +267,14 @@ def test_each_shape_of_the_range_gets_its_answer(either: Cuda, version: str) -> 
     assert not session.uses_graph
 
 
+def test_no_graph_is_tried_where_shapes_vary(cuda: Cuda, driver: StandIn) -> None:
+    trt, data = built("10.3.0", small_net("N"), BATCHES)
+    session = TensorRTSession(trt, cuda, data)
+    for _ in range(3):
+        session.run(images(0, 8))
+    assert (session.uses_graph, driver.calls("cuStreamBeginCapture")) == (False, 0)
+
+
 def test_shapes_change_without_new_memory(cuda: Cuda, driver: StandIn) -> None:
     trt, data = built("10.3.0", small_net("N"), BATCHES)
     session = TensorRTSession(trt, cuda, data)
@@ -489,6 +497,14 @@ def test_the_gpu_may_be_closed_first(
     cuda.close()
     with pytest.raises(BackendError, match="this GPU is closed"):
         session.run(images(0))
+    session.close()
+    assert driver.alive() == {}
+
+
+def test_a_gpu_that_only_the_session_holds_is_given_back_with_it(driver: StandIn) -> None:
+    trt, data = built("10.3.0", small_net())
+    session = TensorRTSession(trt, Cuda.open(), data)
+    session.run(images(0))
     session.close()
     assert driver.alive() == {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from edgesdk.backends.tensorrt.cuda import Cuda
 from edgesdk.backends.tensorrt.version import STRONGLY_TYPED, Version
 
 HERE = Path(__file__).parent
+DEPRECATED = "default::DeprecationWarning"
+"""TensorRT 10 warns of what 11 leaves out; it has to be used for 8 and 10 all the same."""
 Record = Callable[[str, object], None]
 """Keeps a figure: pytest writes it into its JUnit file, and the owner's report takes it along."""
 
@@ -22,9 +25,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ours = [item for item in items if HERE in item.path.parents]
     if not ours:
         return
-    probe = TensorRTBackend().probe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")  # TensorRT's module may warn when it is imported
+        probe = TensorRTBackend().probe()
     for item in ours:
         item.add_marker(pytest.mark.gpu)
+        item.add_marker(pytest.mark.filterwarnings(DEPRECATED))
         item.add_marker(pytest.mark.timeout(1800))  # TensorRT times kernels for minutes
         if not probe.usable:
             item.add_marker(pytest.mark.skip(reason=f"needs a GPU: {probe.reason}"))

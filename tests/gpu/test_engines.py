@@ -66,6 +66,7 @@ def test_the_net_of_the_traffic_app_finds_the_same_vehicles(
         model="traffic_counting",
         precision="int8",
         data="sim://traffic?frames=32&fps=1",
+        recipe="fast",
         jetpack="6.0" if opset == 17 else "6.2",
         out=folder / "traffic.edge",
     )

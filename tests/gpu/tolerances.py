@@ -25,9 +25,10 @@ TOLERANCES = {
         "11 bits (66 dB each), sums stay in FP32; three layers add up to 5 dB more",
     ),
     "fp16": Tolerance(
-        50,
-        "FP16 keeps 11 bits (66 dB) at each tensor, and fused layers skip roundings that the "
-        "reference makes; 50 is also what tests/fp16_nets.py grants the CPU's simulation",
+        40,
+        "FP16 keeps 11 bits (66 dB) at each tensor; many of TensorRT's kernels also add up in "
+        "FP16: some 20 partial sums of 288 products each rounded, about 55 dB a layer; three "
+        "layers, and room",
     ),
     "int8": Tolerance(
         30,

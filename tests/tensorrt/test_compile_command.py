@@ -267,6 +267,17 @@ def test_the_list_says_what_differs_from_this_machine(
     assert "layers" not in engine
 
 
+def test_the_list_names_files_that_are_no_engines_of_ours(parts: Machinery, path: Path) -> None:
+    done(parts, path)
+    folder = EngineStore.beside(open_bundle(path)).folders[0]
+    (folder / "mine.engine").write_bytes(plan())
+    (folder / "broken.json").write_text("{")
+    result = done(parts, path, "--list")
+    assert "mine.engine has no JSON beside it" in result.stderr
+    assert "broken.json: not readable as JSON" in result.stderr
+    assert "usable" in result.stdout
+
+
 @pytest.mark.usefixtures("no_gpu")
 def test_the_list_works_without_a_gpu(parts: Machinery, path: Path) -> None:
     done(parts, path)

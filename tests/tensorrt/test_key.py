@@ -119,6 +119,15 @@ def test_every_fact_of_the_machine_has_a_meaning_of_its_own() -> None:
     assert len({d.meaning for d in found}) == len(changed)
 
 
+@pytest.mark.parametrize(("stored", "here"), [("", "orin-nx-16gb"), ("orin-nx-16gb", "")])
+def test_a_module_that_a_container_hides_is_told_and_does_not_refuse(
+    stored: str, here: str
+) -> None:
+    (found,) = made(replace(ORIN, module=stored)).differences(made(replace(ORIN, module=here)))
+    assert not found.refuses
+    assert "unknown" in str(found)
+
+
 def test_what_refuses_comes_before_what_warns() -> None:
     stored = replace(ORIN, power_mode="1", sm_count=4, tensorrt="8.6.2")
     found = made(stored).differences(made())

@@ -215,6 +215,16 @@ def test_another_model_never_gets_the_engines_of_the_bundle(made: Bundle, board:
     assert EngineStore.beside(made).stored() == ()
 
 
+def test_another_board_s_engine_in_a_shared_cache_is_no_hindrance(
+    made: Bundle, board: Path, tmp_path: Path
+) -> None:
+    desk = Gpu("NVIDIA RTX A4000", "8.6", False, 16 << 30, 48)
+    trt = make_tensorrt("10.3.0")
+    control(trt).compute_capability = "8.6"
+    TensorRTBackend(machinery=machinery(tmp_path / "no", gpu=desk, trt=trt)).compile(made.model())
+    assert backend(made, machinery(board)).compile(made.model()).warnings == ()
+
+
 def test_an_engine_of_somebody_else_is_never_opened(made: Bundle, board: Path) -> None:
     with pytest.raises(BackendError, match="someone-else"):
         backend(made, machinery(board)).open(Engine("someone-else", b""))

@@ -16,6 +16,7 @@ Warned about, because the answers stay right and only the speed may suffer:
 
     sm_count    kernels were timed with more or fewer multiprocessors than are on now
     power_mode  kernels were timed at other clocks of GPU and memory
+    module      where one of the two is not known: a container hides the board's name
 
 Clocks themselves are not in the key: they move by the second, and what they may reach follows from
 the power mode. Nor is the memory: it follows from the module.
@@ -52,6 +53,7 @@ MEANING = {
     "power_mode": "its kernels were chosen in another power mode: it may be slower",
 }
 ONLY_SLOWER = {"sm_count", "power_mode"}
+UNKNOWN_MODULE = "an engine is for the module that built it, and one of the two is not known"
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,8 @@ def host_differences(found: Host, wanted: Host, version_compatible: bool) -> lis
         if field.name == "tensorrt" and version_compatible and _loads_later(one, other):
             meaning = "it was built version-compatible by an older TensorRT: it may be slower"
             differing += _compared(field.name, one, other, meaning, refuses=False)
+        elif field.name == "module" and not (one and other):
+            differing += _compared(field.name, one, other, UNKNOWN_MODULE, refuses=False)
         else:
             differing += _compared(field.name, one, other)
     return differing

@@ -124,7 +124,8 @@ class Running:
             for mark in self._marks:
                 mark.close()
             self.stream.close()
-        del self.loaded  # outside: it may be the last user of the GPU's context
+        # Outside the block: these may be the last that use the GPU's context.
+        del self.bindings, self.loaded
 
     def _infer(self) -> None:
         """Put the inference on the stream."""

@@ -77,6 +77,11 @@ class TensorRTSession:
         return self._state.graph is not None
 
     @property
+    def zero_copy(self) -> bool:
+        """Whether inputs and outputs are one memory for CPU and GPU, as on a Jetson by default."""
+        return self._state.loaded.cuda.mapped
+
+    @property
     def graph_problem(self) -> str:
         """Why the engine could not be captured as a graph; empty: it was, or nobody tried."""
         return self._state.graph_problem

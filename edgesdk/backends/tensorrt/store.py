@@ -82,6 +82,20 @@ class EngineStore:
                     found += [StoredEngine(engine, record)] if engine.is_file() else []
         return tuple(sorted(found, key=lambda each: each.record.created, reverse=True))
 
+    def unusable(self) -> tuple[str, ...]:
+        """Why files in the folders are no engines of ours, in sentences."""
+        said: list[str] = []
+        for folder in self.folders:
+            for path in sorted(folder.glob("*.engine")):
+                if not path.with_suffix(".json").exists():
+                    said.append(f"{path} has no JSON beside it")
+            for path in sorted(folder.glob("*.json")):
+                try:
+                    read_record(path)
+                except BackendError as error:
+                    said.append(error.message)
+        return tuple(said)
+
     def find(self, key: EngineKey) -> StoredEngine | None:
         """The engine of exactly this key, or None."""
         for folder in self.folders:

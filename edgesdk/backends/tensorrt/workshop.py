@@ -51,7 +51,8 @@ class Workshop:
         found = self.store.usable(self.host)
         if found is None:
             for other in self.store.stored():
-                self.load(other)  # says why it is not usable
+                if other.path.parent == self.store.folder():  # else of another board's, in a cache
+                    self.load(other)  # says why it is not usable
             return self.compiled(model, default)
         return found
 
