@@ -23,7 +23,7 @@ from edgesdk.backends.tensorrt.session import TensorRTSession
 from edgesdk.backends.tensorrt.settings import EngineSettings, ShapeRange
 from edgesdk.errors import BackendError, UsageError
 from tests.cuda.engines import VERSIONS, built, expected, images, many_types, small_net
-from tests.cuda.stand_in import LAUNCH_FAILED, NOT_SUPPORTED, StandIn
+from tests.cuda.stand_in import ILLEGAL_ADDRESS, LAUNCH_FAILED, NOT_SUPPORTED, StandIn
 from tests.tensorrt_double import control
 
 BATCHES = EngineSettings(shapes={"image": ShapeRange((1, 3, 8, 8), (2, 3, 8, 8), (8, 3, 8, 8))})
@@ -351,6 +351,33 @@ def test_a_false_of_tensorrt_s_is_an_error_and_the_session_lives_on(
         session.run(images(1))["pooled"],
         expected(small_net(), images(1))["pooled"], rtol=1e-5, atol=1e-6,
     )  # fmt: skip
+
+
+def test_each_failure_is_told_in_its_own_words(net: tuple[Any, TensorRTSession]) -> None:
+    trt, session = net
+    for reason in ("the first reason", "the second reason"):
+        control(trt).fail_enqueue = reason
+        with pytest.raises(BackendError) as caught:
+            session.run(images(0))
+        said = caught.value.message
+        assert [r for r in ("first", "second") if r in said] == [reason.split()[1]]
+
+
+def test_after_a_crash_on_the_gpu_closing_still_works(driver: StandIn) -> None:
+    """The context is broken: nothing can be freed any more, and the process must end soon."""
+    cuda = Cuda.open(memory="copied")
+    trt, data = built("10.3.0", small_net())
+    session = TensorRTSession(trt, cuda, data)
+    session.run(images(0))
+    driver.fail_next("cuStreamSynchronize", ILLEGAL_ADDRESS)
+    with pytest.raises(BackendError, match="illegal memory access"):
+        session.run(images(1))
+    for call in ("cuMemFree", "cuMemFreeHost", "cuStreamDestroy", "cuEventDestroy"):
+        driver.fail_next(call, ILLEGAL_ADDRESS, times=20)
+    session.close()
+    cuda.close()
+    assert driver.alive().keys() == {"leaked"}
+    driver.reset()
 
 
 def test_a_kernel_that_crashes_says_that_the_process_must_start_again(
