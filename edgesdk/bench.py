@@ -94,7 +94,9 @@ def bench(
     # Apps feed one picture at a time; of a fixed batch only the inference can be measured.
     spec = bundle.manifest.spec if model.inputs[0].shape[0] == 1 else None
     compiled = backend.compile(model)
+    facts, known = compiled.layers, engine_notes(compiled)
     with closing(backend.open(compiled)) as session:
+        del compiled  # its bytes are in the session now, and a board has one memory
         stages = stages_of(spec, session, str(request.bundle))
         material = material_of(spec, session, request.source)
         meter = ActivityMeter(root)
@@ -102,7 +104,7 @@ def bench(
         activity, machine = meter.read(), read_machine(root)
         # After the measurement: a profiler slows down what it watches.
         feeds = feeds_of(spec, session, material.inputs)
-        engine = engine_of(session, feeds, compiled.layers)
+        engine = engine_of(session, feeds, facts)
     provenance = Provenance(
         date_utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         command=request.command,
@@ -112,7 +114,7 @@ def bench(
         machine=machine,
         activity=activity,
     )
-    notes = (*material.notes, *engine_notes(compiled))
+    notes = (*material.notes, *known)
     return make_report(samples, request.settings, provenance, notes, engine)
 
 

@@ -97,11 +97,13 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
     files += [VideoFile(video, source.fps, program.draw)] if video else []
     backend = load_backend_for(chosen.bundle, request.backend, request.threads, request.compiling)
     engine = backend.compile(chosen.model)
+    warnings = engine.warnings
     with closing(backend.open(engine)) as session:
+        del engine  # its bytes are in the session now, and a board has one memory
         detector = make_detector(chosen, session)
         stages = (*detect_stages(detector), *app_stages)
         pipeline = Pipeline(source, stages, [*files, *sinks])
-        yield PreparedRun(pipeline, source, chosen, program, events, video, engine.warnings)
+        yield PreparedRun(pipeline, source, chosen, program, events, video, warnings)
 
 
 def choose_model(app: App, bundle: Path | None = None) -> RunModel:

@@ -346,6 +346,20 @@ def test_where_the_bundle_takes_no_files_the_cache_does(
     assert "not the engine that was built" in refused(store, stored)  # the same rules
 
 
+def test_the_cache_stays_bounded_over_all_graphs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGESDK_CACHE", str(tmp_path))
+    stores = [EngineStore.cached(f"{number:064x}"[::-1]) for number in range(20)]
+    for age, store in enumerate(reversed(stores)):
+        folder = saved(store).path.parent
+        os.utime(folder, (time.time() - 60 * age - 60,) * 2)
+    newest = saved(stores[0])  # used again
+    kept = {path.name for path in (tmp_path / "engines").iterdir()}
+    assert len(kept) == store_module.KEPT_GRAPHS
+    assert newest.path.exists()
+
+
 def test_on_a_really_read_only_medium_the_cache_is_used(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
