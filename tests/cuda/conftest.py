@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgesdk.backends.tensorrt.cuda import Cuda
+from edgesdk.backends.tensorrt.session import TensorRTSession
+from tests.cuda.engines import built, small_net
 from tests.cuda.stand_in import StandIn
 
 HERE = Path(__file__).parent
@@ -59,3 +63,40 @@ def either(request: pytest.FixtureRequest, driver: StandIn) -> Iterator[Cuda]:
     yield opened
     opened.close()
     driver.library.stand_in_set_integrated(1)
+
+
+@pytest.fixture
+def net(cuda: Cuda) -> tuple[Any, TensorRTSession]:
+    """The double, and a session of the small net on it."""
+    trt, data = built("10.3.0", small_net())
+    return trt, TensorRTSession(trt, cuda, data)
+
+
+@pytest.fixture
+def session(net: tuple[Any, TensorRTSession]) -> TensorRTSession:
+    return net[1]
+
+
+@pytest.fixture
+def closed_afterwards(monkeypatch: pytest.MonkeyPatch, driver: StandIn) -> Iterator[None]:
+    """Sessions that a test leaves open are closed, so that each test need not say it."""
+    opened: list[TensorRTSession] = []
+    original = TensorRTSession.__init__
+
+    def remembered(self: TensorRTSession, *args: Any, **settings: Any) -> None:
+        original(self, *args, **settings)
+        opened.append(self)
+
+    monkeypatch.setattr(TensorRTSession, "__init__", remembered)
+    yield
+    for session in opened:
+        session.close()
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    library = tmp_path_factory.mktemp("twin") / "twin.so"
+    headers = f"-I{HERE.parent / 'stand_in_driver'}"
+    command = ["g++", "-std=c++17", "-fPIC", "-shared", headers, "-o", str(library)]
+    subprocess.run([*command, str(HERE / "twin.cpp")], check=True)
+    return b"STAND-IN TWIN %s\n" % str(library).encode()

@@ -10,11 +10,13 @@ from onnx import TensorProto, helper, numpy_helper
 from edgesdk.backends import load_backend
 from edgesdk.backends.tensorrt.builder import build_engine
 from edgesdk.backends.tensorrt.built import BuildOrder
-from edgesdk.backends.tensorrt.settings import EngineSettings
+from edgesdk.backends.tensorrt.settings import EngineSettings, ShapeRange
 from edgesdk.model import Model
 from edgesdk.tensors import Array
 from tests.tensorrt_double import make_tensorrt
 
+BATCHES = EngineSettings(shapes={"image": ShapeRange((1, 3, 8, 8), (2, 3, 8, 8), (8, 3, 8, 8))})
+"""For `small_net("N")`."""
 VERSIONS = ("8.6.1", "10.3.0", "10.16.1", "11.4.0")
 
 
@@ -86,3 +88,15 @@ def expected(model: Model, feeds: dict[str, Array]) -> dict[str, Array]:
 def images(seed: int, batch: int = 1) -> dict[str, Array]:
     rng = np.random.default_rng(seed)
     return {"image": rng.normal(size=(batch, 3, 8, 8)).astype(np.float32)}
+
+
+def assert_right(answers: dict[str, Array], feeds: dict[str, Array]) -> None:
+    """They are ONNX Runtime's for `small_net`, of whatever batch.
+
+    Both computed in the same way, so that only the order of sums may differ.
+    """
+    batch = len(feeds["image"])
+    right = expected(small_net(batch), feeds)
+    assert answers.keys() == right.keys()
+    for name, value in right.items():
+        np.testing.assert_allclose(answers[name], value, rtol=1e-5, atol=1e-6)

@@ -13,6 +13,13 @@ OUT_OF_MEMORY = 2
 ILLEGAL_ADDRESS = 700
 LAUNCH_FAILED = 719
 NOT_SUPPORTED = 801
+ALLOCATIONS = (
+    "cuMemAlloc",
+    "cuMemHostAlloc",
+    "cuStreamCreate",
+    "cuEventCreate",
+    "cuModuleLoadData",
+)
 
 
 class StandIn:
@@ -45,6 +52,10 @@ class StandIn:
     def calls(self, name: str = "") -> int:
         """How often a call was made, e.g. "cuMemAlloc"; without a name: all calls."""
         return int(self.library.stand_in_calls(name.encode()))
+
+    def allocations(self) -> int:
+        """How often something was asked for that a run must not ask for."""
+        return sum(self.calls(name) for name in ALLOCATIONS)
 
     def fail_next(self, name: str, code: int, times: int = 1) -> None:
         """The next calls of that name do nothing but return `code`."""

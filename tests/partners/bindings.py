@@ -64,7 +64,8 @@ def installed(version: str) -> bool:
 
 def wanted(version: str) -> str:
     """What the mark of a complete installation says."""
-    return f"{PACKAGES[version]}\n{STUB.read_text()}{SHIM.read_text()}"
+    python = ".".join(map(str, sys.version_info[:2]))
+    return f"{PACKAGES[version]}, Python {python}\n{STUB.read_text()}{SHIM.read_text()}"
 
 
 def rtx_libraries() -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from tests.partners.bindings import run
+from tests.tensorrt.answers import TOPICS, Answers, Asker
 from tests.tensorrt_double import control, make_tensorrt
 from tests.tensorrt_list import api, versions
 
@@ -310,3 +313,23 @@ def test_an_error_code_s_name_is_a_method_where_it_really_is(version: str, is_me
     code = make_tensorrt(version).ErrorCode.UNSUPPORTED_NODE
     assert callable(code.name) == is_method
     assert str(code) == "ErrorCode.UNSUPPORTED_NODE"
+
+
+REAL = "11.4.0"
+
+
+@pytest.fixture(scope="module")
+def real() -> dict[str, Answers]:
+    done = run(REAL, "-m", "tests.tensorrt.answers", library="rtx")
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: dict[str, Answers] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.__name__)
+def test_it_answers_as_the_real_one_does(
+    real: dict[str, Answers], topic: Callable[[Asker], Answers]
+) -> None:
+    """The real module `tensorrt`, with TensorRT-RTX's library behind it (see test_builder_real)."""
+    own = json.loads(json.dumps(topic(Asker(make_tensorrt(REAL)))))
+    assert own == real[topic.__name__]

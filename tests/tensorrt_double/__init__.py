@@ -12,7 +12,10 @@ What it takes from the real bindings (tests/tensorrt_api): each name of module, 
 member with its value; each method's argument names, order, count and types, refused by a TypeError
 as pybind11 does; which property can be set; which class can be constructed; that a subclass must
 call its base's constructor. What it takes from TensorRT's manual: None and False where TensorRT
-gives them, always with an error in the logger. `control(trt)` has the switches that make it fail.
+gives them, always with an error in the logger. tests.tensorrt.answers asks it and the real 11.4 the
+same, as far as TensorRT works without a GPU: config, enums, parser, ranges, progress, misuse. What
+comes after the build (runtime, engine, context, inspector) has no such witness.
+`control(trt)` has the switches that make it fail.
 """
 
 from __future__ import annotations

@@ -96,6 +96,9 @@ class IBuilderConfig:
         return self._pools.get(pool.name, 1 << 30)
 
     def add_optimization_profile(self, profile: Any) -> int:
+        if not profile:
+            self._logger.log(self._trt.ILogger.ERROR, "addOptimizationProfile: it is not valid")
+            return -1
         self._profiles.append(profile)
         return len(self._profiles) - 1
 
@@ -185,14 +188,18 @@ class IOptimizationProfile:
     _ranges: dict[str, list[list[int]]]
 
     def set_shape(self, input: str, min: Any, opt: Any, max: Any) -> None:
-        shapes = [list(min), list(opt), list(max)]
-        grows = all(a <= b <= c for a, b, c in zip(*shapes, strict=False))
-        if not grows or len({len(shape) for shape in shapes}) != 1:
-            raise RuntimeError("Shape provided for max is inconsistent with other shapes.")
-        self._ranges[input] = shapes
+        shapes = {"min": list(min), "opt": list(opt), "max": list(max)}
+        for which, shape in shapes.items():
+            if any(size < 0 for size in shape):
+                raise RuntimeError(f"Shape provided for {which} is inconsistent with other shapes.")
+        self._ranges[input] = list(shapes.values())
 
     def __bool__(self) -> bool:
-        return all(size > 0 for shapes in self._ranges.values() for size in shapes[0])
+        return all(
+            len(low) == len(mid) == len(high)
+            and all(a <= b <= c for a, b, c in zip(low, mid, high, strict=True))
+            for low, mid, high in self._ranges.values()
+        )
 
     def get_shape(self, input: str) -> list[Any]:
         return [self._trt.Dims(shape) for shape in self._ranges.get(input, [])]

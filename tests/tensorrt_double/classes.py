@@ -19,8 +19,6 @@ class Enum:
     _value: int
 
     def __init__(self, value: int) -> None:
-        if value not in [m.value for m in self.__members__.values()]:
-            raise ValueError(f"{value} is not a valid {type(self).__name__}")
         self._value = value
 
     @property
@@ -29,7 +27,8 @@ class Enum:
 
     @property
     def name(self) -> str:
-        return next(name for name, m in self.__members__.items() if m.value == self._value)
+        named = (name for name, m in self.__members__.items() if m.value == self._value)
+        return next(named, "???")
 
     def __int__(self) -> int:
         return self._value

@@ -11,17 +11,19 @@ import onnx
 import onnx.shape_inference
 from google.protobuf.message import DecodeError
 
-UNKNOWN = ("QLinearConv", "QLinearMatMul", "ConvInteger")
+UNKNOWN = ("QLinearConv", "QLinearMatMul", "ConvInteger", "Det", "StringNormalizer", "Unique")
 """Operators of ONNX that no TensorRT has."""
+NO_PLUGIN = 'creator && "Plugin not found, are the plugin name, version, and namespace correct?"'
 
 
 def problems(model: onnx.ModelProto) -> Iterator[tuple[str, int, str]]:
     """Error code, node and text for each node that is refused."""
     constants = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
     for i, node in enumerate(model.graph.node):
-        if node.domain not in ("", "ai.onnx") or node.op_type in UNKNOWN:
-            text = f"getPluginCreator could not find plugin: {node.op_type} version: 1"
-            yield "UNSUPPORTED_NODE", i, text
+        if node.op_type in UNKNOWN:
+            yield "UNSUPPORTED_NODE", i, "false"  # the whole of what the real one says
+        elif node.domain not in ("", "ai.onnx"):
+            yield "INVALID_NODE", i, NO_PLUGIN
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             scale = constants.get(node.input[1])
             zero = constants.get(node.input[2]) if len(node.input) > 2 else None
@@ -70,7 +72,7 @@ class OnnxParser:
         return len(self._errors)
 
     def get_error(self, index: int) -> Any:
-        return self._errors[index]
+        return self._errors[index] if 0 <= index < len(self._errors) else None
 
     def clear_errors(self) -> None:
         self._errors.clear()

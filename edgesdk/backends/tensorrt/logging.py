@@ -58,8 +58,9 @@ class Messages:
         return " | ".join((telling or lines)[-QUOTED:])
 
     def failed(self, what: str, hint: str) -> BackendError:
-        """An error that says `what` went wrong, in TensorRT's words as well."""
+        """An error that says `what` went wrong, in TensorRT's words as well; each is said once."""
         said = self.last_errors() or "and gave no reason"
+        self._errors.clear()
         return BackendError(f"TensorRT {what}: {said}", hint)
 
 
