@@ -9,6 +9,7 @@ through which an untyped TensorRT could come in.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,6 +172,19 @@ def asked(checked: Checked, source: Source, call: CallExpr) -> Iterator[Use]:
     owner = class_of(checked.kind(call.args[0]))
     if owner:
         yield Use(source.at(call.line), *owner, call.args[1].value, "asked")
+
+
+def casts(checked: Checked) -> list[tuple[str, str, str]]:
+    """Place, module of protocols and class of each cast("until_ten.X", ...)."""
+    found = []
+    for source in checked.sources:
+        for node in ast.walk(source.tree):
+            called = isinstance(node, ast.Call) and getattr(node.func, "id", "") == "cast"
+            if called:
+                text = ast.unparse(node.args[0])  # type: ignore[attr-defined]
+                named = re.findall(r"\b(always|until_ten|from_ten)\.(\w+)", text)
+                found += [(source.at(node.lineno), *one) for one in named]  # type: ignore[attr-defined]
+    return found
 
 
 def subclasses(checked: Checked, classes: set[str]) -> list[Subclass]:
