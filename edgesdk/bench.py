@@ -95,10 +95,12 @@ def bench(
     # Apps feed one picture at a time; of a fixed batch only the inference can be measured.
     spec = bundle.manifest.spec if model.inputs[0].shape[0] == 1 else None
     compiled = backend.compile(model)
+    facts, known = compiled.layers, compiled.warnings
     with (
         closing(backend.open(compiled)) as session,
         closing(pictures_of(session, spec.preprocess) if spec else Pictures()) as pictures,
     ):
+        del compiled  # its bytes are in the session now, and a board has one memory
         stages = stages_of(spec, session, str(request.bundle), pictures.runner)
         material = material_of(spec, session, request.source)
         meter = ActivityMeter(root)
@@ -106,7 +108,7 @@ def bench(
         activity, machine = meter.read(), read_machine(root)
         # After the measurement: a profiler slows down what it watches.
         feeds = feeds_of(spec, session, material.inputs)
-        engine = engine_of(session, feeds, compiled.layers)
+        engine = engine_of(session, feeds, facts)
     provenance = Provenance(
         date_utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         command=request.command,
@@ -116,7 +118,7 @@ def bench(
         machine=machine,
         activity=activity,
     )
-    notes = (*material.notes, *engine_notes((*compiled.warnings, *pictures.warnings)))
+    notes = (*material.notes, *engine_notes((*known, *pictures.warnings)))
     return make_report(samples, request.settings, provenance, notes, engine)
 
 

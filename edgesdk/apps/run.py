@@ -98,14 +98,16 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
     files += [VideoFile(video, source.fps, program.draw)] if video else []
     backend = load_backend_for(chosen.bundle, request.backend, request.threads, request.compiling)
     engine = backend.compile(chosen.model)
+    known = engine.warnings
     with (
         closing(backend.open(engine)) as session,
         closing(pictures_of(session, chosen.spec.preprocess)) as pictures,
     ):
+        del engine  # its bytes are in the session now, and a board has one memory
         detector = replace(make_detector(chosen, session), pictures=pictures.runner)
         stages = (*detect_stages(detector), *app_stages)
         pipeline = Pipeline(source, stages, [*files, *sinks])
-        warnings = (*engine.warnings, *pictures.warnings)
+        warnings = (*known, *pictures.warnings)
         yield PreparedRun(pipeline, source, chosen, program, events, video, warnings)
 
 

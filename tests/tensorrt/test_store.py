@@ -20,6 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from edgesdk.backends.tensorrt import store as store_module
 from edgesdk.backends.tensorrt.admission import admitted, trusted
@@ -170,6 +172,42 @@ def test_a_flipped_byte_is_found(store: EngineStore, place: int) -> None:
     stored.path.write_bytes(data)
     said = refused(store, stored)
     assert "no TensorRT engine" in said if place == 0 else "not the engine that was built" in said
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, len(plan()) - 1), change=st.integers(1, 255))
+def test_no_changed_byte_goes_through(store: EngineStore, place: int, change: int) -> None:
+    stored = saved(store)
+    data = bytearray(plan())
+    data[place] ^= change
+    stored.path.write_bytes(data)
+    refused(store, stored)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_json_with_a_changed_character_vouches_for_the_same_or_for_nothing(
+    store: EngineStore, data: st.DataObject
+) -> None:
+    stored = saved(store)
+    path = stored.path.with_suffix(".json")
+    text = path.read_text()
+    place = data.draw(st.integers(0, len(text) - 1))
+    path.write_text(text[:place] + data.draw(st.characters(codec="ascii")) + text[place + 1 :])
+    try:
+        taken = read_record(path)
+    except BackendError:
+        refused(store, stored)
+        return
+    whole = (taken.sha256, taken.key) == (stored.record.sha256, stored.record.key)
+    assert whole == vouched(store, stored)
+
+
+def vouched(store: EngineStore, stored: StoredEngine) -> bool:
+    try:
+        return store.load(stored, key(store)).startswith(plan())
+    except BackendError:
+        return False
 
 
 def test_a_truncated_engine_is_found(store: EngineStore) -> None:
@@ -346,6 +384,20 @@ def test_where_the_bundle_takes_no_files_the_cache_does(
     assert "not the engine that was built" in refused(store, stored)  # the same rules
 
 
+def test_the_cache_stays_bounded_over_all_graphs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGESDK_CACHE", str(tmp_path))
+    stores = [EngineStore.cached(f"{number:064x}"[::-1]) for number in range(20)]
+    for age, store in enumerate(reversed(stores)):
+        folder = saved(store).path.parent
+        os.utime(folder, (time.time() - 60 * age - 60,) * 2)
+    newest = saved(stores[0])  # used again
+    kept = {path.name for path in (tmp_path / "engines").iterdir()}
+    assert len(kept) == store_module.KEPT_GRAPHS
+    assert newest.path.exists()
+
+
 def test_on_a_really_read_only_medium_the_cache_is_used(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -445,6 +497,19 @@ def test_processes_that_save_the_same_engine_at_once_damage_nothing(store: Engin
     assert store.load(found, key(store)).endswith(b"24")
     assert len(names(found.path.parent)) == 2
     assert len(list(found.path.parent.glob(".*"))) == 1  # the lock; no temporary file
+
+
+def test_a_process_that_is_killed_while_it_saves_is_no_trouble(store: EngineStore) -> None:
+    context = multiprocessing.get_context("spawn")
+    worker = context.Process(target=_save_often, args=(store.bundle, "k", 10**6))
+    worker.start()
+    _until(store.folders[0] / f"{key(store).fingerprint}.json")
+    time.sleep(0.2)
+    worker.kill()
+    worker.join(60)
+    for stored in store.stored():  # an engine and its own JSON, or it is refused
+        assert vouched(store, stored) or refused(store, stored)
+    assert vouched(store, saved(store))  # and the lock is free
 
 
 def _hold(bundle_path: str, held: str, release: str) -> None:

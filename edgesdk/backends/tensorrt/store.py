@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -31,6 +32,8 @@ from edgesdk.errors import BackendError
 
 KEPT = 8
 """So many engines of one graph stay in a folder: the newest."""
+KEPT_GRAPHS = 16
+"""So many folders stay in the cache: those that were written to last."""
 ABANDONED_S = 24 * 3600
 """A temporary file this old was left by a process that was killed."""
 LOCKS = (".lock", ".building")
@@ -142,6 +145,7 @@ class EngineStore:
         with _removed_if_unused(folder), turn(folder / LOCKS[0]):
             _write_pair(path, data, record)
             self.prune(folder)
+        _prune_cache()
         return StoredEngine(path, record)
 
     def load(self, stored: StoredEngine, wanted: EngineKey) -> bytes:
@@ -190,8 +194,20 @@ class EngineStore:
         return next((folder for folder in self.folders if _takes_files(folder)), self.folders[0])
 
 
+def _cache() -> Path:
+    return cache_folder() / "engines"
+
+
 def _cached(graph: str) -> Path:
-    return cache_folder() / "engines" / graph[:16]
+    return _cache() / graph[:16]
+
+
+def _prune_cache() -> None:
+    with contextlib.suppress(OSError):
+        folders = [path for path in _cache().iterdir() if path.is_dir()]
+        folders.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+        for old in folders[KEPT_GRAPHS:]:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _takes_files(folder: Path) -> bool:
