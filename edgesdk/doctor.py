@@ -17,9 +17,9 @@ from typing import Literal
 from edgesdk._optional import require
 from edgesdk._version import __version__
 from edgesdk.backends import Probe, backend_names, load_backend
-from edgesdk.backends.tensorrt.driver import Driver, Gpu, probe_driver
-from edgesdk.backends.tensorrt.place import Place, this_place
-from edgesdk.backends.tensorrt.probe import PYCUDA, driver_fix
+from edgesdk.backends.tensorrt.machine.driver import Driver, Gpu, probe_driver
+from edgesdk.backends.tensorrt.machine.place import Place, this_place
+from edgesdk.backends.tensorrt.machine.probe import PYCUDA, driver_fix
 from edgesdk.board import Board, read_board, recognise
 from edgesdk.devices import JetPack, device_names, load_device
 from edgesdk.errors import MissingExtra

@@ -12,8 +12,8 @@ import onnx
 import pytest
 
 from edgesdk._optional import available
-from edgesdk.backends.tensorrt.builder import BuildOrder, BuiltEngine, build_engine
-from edgesdk.backends.tensorrt.inspector import read_layers
+from edgesdk.backends.tensorrt.building.builder import BuildOrder, BuiltEngine, build_engine
+from edgesdk.backends.tensorrt.building.inspector import read_layers
 from edgesdk.backends.tensorrt.settings import EngineSettings
 from edgesdk.model import Model
 from tests.tensorrt.logged_layers import LoggedLayers

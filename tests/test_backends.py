@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgesdk.backends import Backend, Engine, backend_names, load_backend
 from edgesdk.backends.tensorrt import TensorRTBackend
 from edgesdk.backends.tensorrt.backend import Machinery
-from edgesdk.backends.tensorrt.driver import Driver
+from edgesdk.backends.tensorrt.machine.driver import Driver
 from edgesdk.errors import BackendError, UnknownName
 from edgesdk.model import Model
 from tests.backend_contract import *  # noqa: F403

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgesdk.backends.tensorrt.api import until_ten
-from edgesdk.backends.tensorrt.calibrator import make_calibrator, set_ranges
+from edgesdk.backends.tensorrt.building.calibrator import make_calibrator, set_ranges
 from edgesdk.calibration.tensorrt_cache import (
     cache_text,
     parse_cache,

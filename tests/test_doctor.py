@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from edgesdk.backends import Probe
-from edgesdk.backends.tensorrt.driver import Driver, Gpu
-from edgesdk.backends.tensorrt.place import Place
+from edgesdk.backends.tensorrt.machine.driver import Driver, Gpu
+from edgesdk.backends.tensorrt.machine.place import Place
 from edgesdk.cli.doctor import command
 from edgesdk.devices import load_device, load_jetpack
 from edgesdk.doctor import (

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from edgesdk.backends.tensorrt.host import Host
-from edgesdk.backends.tensorrt.key import EngineKey
-from edgesdk.backends.tensorrt.record import EngineRecord
+from edgesdk.backends.tensorrt.engines.key import EngineKey
+from edgesdk.backends.tensorrt.engines.record import EngineRecord
+from edgesdk.backends.tensorrt.machine.host import Host
 from edgesdk.backends.tensorrt.settings import EngineSettings
 from edgesdk.cli.doctor import command
 from edgesdk.errors import ConfigError, DataError, EdgeError, UsageError

@@ -13,8 +13,8 @@ import onnxruntime
 import pytest
 from onnx import helper
 
-from edgesdk.backends.tensorrt.graph_facts import read_facts
-from edgesdk.backends.tensorrt.honoured import not_honoured
+from edgesdk.backends.tensorrt.building.graph_facts import read_facts
+from edgesdk.backends.tensorrt.building.honoured import not_honoured
 from edgesdk.build import build
 from edgesdk.build.job import BuildOrder, resolve
 from edgesdk.model import Model

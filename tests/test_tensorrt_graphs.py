@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgesdk._resources import assets_folder
-from edgesdk.backends.tensorrt.honoured import not_honoured
+from edgesdk.backends.tensorrt.building.honoured import not_honoured
 from edgesdk.build import build
 from edgesdk.build.job import BuildOrder, resolve
 from edgesdk.bundle import Bundle, Precision

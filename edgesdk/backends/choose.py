@@ -9,7 +9,7 @@ from edgesdk.backends.base import Backend, Session
 from edgesdk.backends.onnxruntime import OnnxRuntimeBackend
 from edgesdk.backends.reference import ReferenceBackend
 from edgesdk.backends.tensorrt import TensorRTBackend
-from edgesdk.backends.tensorrt.built import ShowProgress, no_progress
+from edgesdk.backends.tensorrt.building.built import ShowProgress, no_progress
 from edgesdk.bundle import Bundle
 from edgesdk.errors import UnknownName
 from edgesdk.model import Model

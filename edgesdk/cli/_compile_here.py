@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from edgesdk.backends.tensorrt.backend import Machinery, TensorRTBackend
-from edgesdk.backends.tensorrt.builder import settings_for
+from edgesdk.backends.tensorrt.building.builder import settings_for
 from edgesdk.board import read_board
 from edgesdk.bundle import Bundle
 from edgesdk.cli._compile_view import show_engine

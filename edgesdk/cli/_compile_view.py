@@ -11,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from edgesdk._config import plain
-from edgesdk.backends.tensorrt.host import Host
-from edgesdk.backends.tensorrt.key import Difference, EngineKey
-from edgesdk.backends.tensorrt.record import EngineRecord
+from edgesdk.backends.tensorrt.engines.key import Difference, EngineKey
+from edgesdk.backends.tensorrt.engines.record import EngineRecord
+from edgesdk.backends.tensorrt.engines.store import EngineStore, StoredEngine
+from edgesdk.backends.tensorrt.machine.host import Host
 from edgesdk.backends.tensorrt.settings import EngineSettings
-from edgesdk.backends.tensorrt.store import EngineStore, StoredEngine
 from edgesdk.bundle import Bundle
 from edgesdk.cli._console import console as make_console
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from edgesdk.backends.tensorrt.backend import Machinery, TensorRTBackend
-from edgesdk.backends.tensorrt.builder import settings_for
-from edgesdk.backends.tensorrt.host import Host
-from edgesdk.backends.tensorrt.material import for_dla
+from edgesdk.backends.tensorrt.building.builder import settings_for
+from edgesdk.backends.tensorrt.engines.material import for_dla
+from edgesdk.backends.tensorrt.engines.store import EngineStore
+from edgesdk.backends.tensorrt.machine.host import Host
 from edgesdk.backends.tensorrt.settings import DlaSettings, ShapeRange
-from edgesdk.backends.tensorrt.store import EngineStore
 from edgesdk.bundle import open_bundle
 from edgesdk.cli._compile_view import engine_json, list_json, show_engine, show_list
 from edgesdk.cli._engine_progress import EngineBar

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from edgesdk.backends.tensorrt.builder import settings_for
-from edgesdk.backends.tensorrt.pools import memory_of, workspace_of
+from edgesdk.backends.tensorrt.building.builder import settings_for
+from edgesdk.backends.tensorrt.building.pools import memory_of, workspace_of
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings
 from edgesdk.backends.tensorrt.version import WEAKLY_TYPED_BEFORE, Version
 from edgesdk.bundle import Bundle

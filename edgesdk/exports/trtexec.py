@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 
-from edgesdk.backends.tensorrt.graph_facts import read_facts
+from edgesdk.backends.tensorrt.building.graph_facts import read_facts
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings, ShapeRange
 from edgesdk.backends.tensorrt.version import STRONGLY_TYPED, WEAKLY_TYPED_BEFORE, Version
 from edgesdk.bundle import Precision

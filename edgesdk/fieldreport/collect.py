@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from edgesdk.backends.tensorrt.driver import probe_driver
+from edgesdk.backends.tensorrt.machine.driver import probe_driver
 from edgesdk.doctor import diagnose
 from edgesdk.fieldreport.facts import board_part, power_part, python_part, versions_part
 from edgesdk.fieldreport.part import Part, json_part

@@ -7,7 +7,7 @@ import json
 import re
 from pathlib import Path
 
-from edgesdk.backends.tensorrt.driver import Driver
+from edgesdk.backends.tensorrt.machine.driver import Driver
 from edgesdk.board import jetpack_of, read_board
 from edgesdk.devices import load_jetpacks
 from edgesdk.fieldreport.part import Part, json_part

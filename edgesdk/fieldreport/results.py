@@ -6,8 +6,8 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesdk.backends.tensorrt.record import read_record
-from edgesdk.backends.tensorrt.store import EngineStore
+from edgesdk.backends.tensorrt.engines.record import read_record
+from edgesdk.backends.tensorrt.engines.store import EngineStore
 from edgesdk.bundle import open_bundle
 from edgesdk.errors import BackendError, DataError
 from edgesdk.fieldreport.part import Part, json_part

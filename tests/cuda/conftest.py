@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from edgesdk.backends.tensorrt.cuda import Cuda
-from edgesdk.backends.tensorrt.session import TensorRTSession
+from edgesdk.backends.tensorrt.runtime.session import TensorRTSession
 from tests.cuda.engines import built, small_net
 from tests.cuda.stand_in import StandIn
 

@@ -8,8 +8,8 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from edgesdk.backends import load_backend
-from edgesdk.backends.tensorrt.builder import build_engine
-from edgesdk.backends.tensorrt.built import BuildOrder
+from edgesdk.backends.tensorrt.building.builder import build_engine
+from edgesdk.backends.tensorrt.building.built import BuildOrder
 from edgesdk.backends.tensorrt.settings import EngineSettings, ShapeRange
 from edgesdk.model import Model
 from edgesdk.tensors import Array

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from edgesdk.backends.tensorrt.session import TensorRTSession
+from edgesdk.backends.tensorrt.runtime.session import TensorRTSession
 from edgesdk.tensors import Array
 from tests.tensorrt_double import Control, make_tensorrt
 

@@ -12,7 +12,7 @@ import pytest
 
 from edgesdk.backends import Backend, Engine, Probe, Session
 from edgesdk.backends.tensorrt.cuda import Cuda
-from edgesdk.backends.tensorrt.session import TensorRTSession
+from edgesdk.backends.tensorrt.runtime.session import TensorRTSession
 from edgesdk.errors import BackendError
 from edgesdk.model import Model
 from tests.backend_contract import *  # noqa: F403

@@ -19,7 +19,7 @@ from edgesdk.backends import load_backend
 from edgesdk.backends.pictures import pictures_of
 from edgesdk.backends.tensorrt.cuda import Cuda
 from edgesdk.backends.tensorrt.kernels import compile as kernel_compile
-from edgesdk.backends.tensorrt.session import TensorRTSession
+from edgesdk.backends.tensorrt.runtime.session import TensorRTSession
 from edgesdk.errors import BackendError
 from edgesdk.model import Model
 from edgesdk.preprocess import Preprocess

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edgesdk.backends.tensorrt.cuda import Buffer, Cuda, Stream
 from edgesdk.backends.tensorrt.kernels import BgrOnGpu, GpuPreprocess, Nv12OnGpu
 from edgesdk.backends.tensorrt.kernels.arguments import ARGUMENTS
-from edgesdk.backends.tensorrt.session import TensorRTSession
+from edgesdk.backends.tensorrt.runtime.session import TensorRTSession
 from edgesdk.errors import BackendError
 from edgesdk.preprocess import Preprocess, Resize
 from tests import kernel_twin

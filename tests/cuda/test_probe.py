@@ -11,9 +11,9 @@ from types import ModuleType
 import pytest
 
 from edgesdk._optional import require
-from edgesdk.backends.tensorrt.driver import Gpu, probe_driver
-from edgesdk.backends.tensorrt.place import Place
-from edgesdk.backends.tensorrt.probe import Modules, probe
+from edgesdk.backends.tensorrt.machine.driver import Gpu, probe_driver
+from edgesdk.backends.tensorrt.machine.place import Place
+from edgesdk.backends.tensorrt.machine.probe import Modules, probe
 from tests.cuda.stand_in import StandIn
 from tests.tensorrt_double import make_tensorrt
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edgesdk.backends.tensorrt.cuda import Cuda, Stream
-from edgesdk.backends.tensorrt.session import TensorRTSession
+from edgesdk.backends.tensorrt.runtime.session import TensorRTSession
 from edgesdk.errors import BackendError, UsageError
 from tests.cuda.engines import (
     BATCHES,

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from edgesdk.backends.tensorrt.cuda import Cuda, Stream
-from edgesdk.backends.tensorrt.session import TensorRTSession
+from edgesdk.backends.tensorrt.runtime.session import TensorRTSession
 from edgesdk.errors import BackendError
 from tests.cuda.engines import (
     built,
@@ -147,7 +147,7 @@ def test_a_gpu_that_only_the_session_holds_is_given_back_with_it(driver: StandIn
 def test_a_session_that_nobody_holds_is_freed(driver: StandIn) -> None:
     script = """
 from edgesdk.backends.tensorrt.cuda import Cuda
-from edgesdk.backends.tensorrt.session import TensorRTSession
+from edgesdk.backends.tensorrt.runtime.session import TensorRTSession
 from tests.cuda.engines import built, images, small_net
 from tests.cuda.stand_in import StandIn
 trt, data = built("10.3.0", small_net())
@@ -162,7 +162,7 @@ print(StandIn().alive())
 def test_a_program_that_ends_without_closing_ends_silently() -> None:
     script = """
 from edgesdk.backends.tensorrt.cuda import Cuda
-from edgesdk.backends.tensorrt.session import TensorRTSession
+from edgesdk.backends.tensorrt.runtime.session import TensorRTSession
 from tests.cuda.engines import built, images, small_net
 trt, data = built("10.3.0", small_net())
 session = TensorRTSession(trt, Cuda.open(), data)

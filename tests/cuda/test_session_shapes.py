@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from edgesdk.backends.tensorrt.cuda import Cuda
-from edgesdk.backends.tensorrt.session import TensorRTSession
+from edgesdk.backends.tensorrt.runtime.session import TensorRTSession
 from edgesdk.errors import BackendError
 from tests.cuda.engines import (
     BATCHES,

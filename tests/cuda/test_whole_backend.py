@@ -18,8 +18,8 @@ import edgesdk.bench as bench_module
 from edgesdk.backends import Backend
 from edgesdk.backends.base import Probe
 from edgesdk.backends.tensorrt.backend import Machinery, TensorRTBackend
-from edgesdk.backends.tensorrt.built import ShowProgress
-from edgesdk.backends.tensorrt.driver import probe_driver
+from edgesdk.backends.tensorrt.building.built import ShowProgress
+from edgesdk.backends.tensorrt.machine.driver import probe_driver
 from edgesdk.backends.tensorrt.settings import EngineSettings
 from edgesdk.bench import BenchRequest, bench
 from edgesdk.bundle import Bundle

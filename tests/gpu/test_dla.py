@@ -10,7 +10,7 @@ import pytest
 
 from edgesdk.backends.tensorrt.api.always import TensorRT
 from edgesdk.backends.tensorrt.backend import TensorRTBackend, TensorRTEngine
-from edgesdk.backends.tensorrt.builder import BuildOrder, BuiltEngine, build_engine
+from edgesdk.backends.tensorrt.building.builder import BuildOrder, BuiltEngine, build_engine
 from edgesdk.backends.tensorrt.features import features_of
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings
 from edgesdk.backends.tensorrt.version import WEAKLY_TYPED_BEFORE, Version

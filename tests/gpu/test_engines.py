@@ -9,7 +9,7 @@ import pytest
 
 from edgesdk.backends import load_backend, opened
 from edgesdk.backends.tensorrt.backend import TensorRTBackend
-from edgesdk.backends.tensorrt.graph_facts import read_facts
+from edgesdk.backends.tensorrt.building.graph_facts import read_facts
 from edgesdk.build import build
 from edgesdk.build.job import BuildOrder, resolve
 from edgesdk.detections import Detections

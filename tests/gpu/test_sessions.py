@@ -15,7 +15,7 @@ import pytest
 from edgesdk.backends.tensorrt.api.always import TensorRT
 from edgesdk.backends.tensorrt.backend import TensorRTBackend
 from edgesdk.backends.tensorrt.cuda import Cuda, MemoryMode
-from edgesdk.backends.tensorrt.session import TensorRTSession
+from edgesdk.backends.tensorrt.runtime.session import TensorRTSession
 from edgesdk.backends.timing import Timed
 from edgesdk.errors import BackendError
 from edgesdk.model import Model

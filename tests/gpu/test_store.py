@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from edgesdk.backends.tensorrt.backend import TensorRTBackend
+from edgesdk.backends.tensorrt.engines.workshop import Workshop
 from edgesdk.backends.tensorrt.settings import EngineSettings
-from edgesdk.backends.tensorrt.workshop import Workshop
 from edgesdk.errors import BackendError
 from edgesdk.model import Model
 from tests.gpu.conftest import Record

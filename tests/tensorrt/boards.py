@@ -7,7 +7,7 @@ from typing import Any
 
 from edgesdk.backends.base import Probe
 from edgesdk.backends.tensorrt.backend import Machinery
-from edgesdk.backends.tensorrt.driver import Driver, Gpu
+from edgesdk.backends.tensorrt.machine.driver import Driver, Gpu
 from tests.tensorrt_double import make_tensorrt
 
 ORIN_NX = Gpu("Orin", "8.7", True, 16 << 30, 8)

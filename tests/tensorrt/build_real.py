@@ -17,7 +17,7 @@ from typing import Any
 import tensorrt as trt
 from onnx import helper
 
-from edgesdk.backends.tensorrt.builder import BuildOrder, BuiltEngine, build_engine
+from edgesdk.backends.tensorrt.building.builder import BuildOrder, BuiltEngine, build_engine
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings, ShapeRange
 from edgesdk.errors import EdgeError
 from edgesdk.model import Model

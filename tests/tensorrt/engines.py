@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from onnx import helper, numpy_helper
 
-from edgesdk.backends.tensorrt.built import EngineLayer
-from edgesdk.backends.tensorrt.host import Host
-from edgesdk.backends.tensorrt.key import EngineKey
-from edgesdk.backends.tensorrt.record import EngineRecord
+from edgesdk.backends.tensorrt.building.built import EngineLayer
+from edgesdk.backends.tensorrt.engines.key import EngineKey
+from edgesdk.backends.tensorrt.engines.record import EngineRecord
+from edgesdk.backends.tensorrt.engines.store import EngineStore
+from edgesdk.backends.tensorrt.machine.host import Host
 from edgesdk.backends.tensorrt.settings import EngineSettings
-from edgesdk.backends.tensorrt.store import EngineStore
 from edgesdk.bundle import Bundle, Manifest, Origin, Target, write_bundle
 from edgesdk.model import Model
 

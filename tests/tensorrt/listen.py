@@ -15,10 +15,10 @@ from typing import Any
 
 import tensorrt as trt
 
-from edgesdk.backends.tensorrt.calibrator import make_calibrator
+from edgesdk.backends.tensorrt.building.calibrator import make_calibrator
+from edgesdk.backends.tensorrt.building.progress import Phases, Reporter, make_monitor
 from edgesdk.backends.tensorrt.logging import Messages, make_log
-from edgesdk.backends.tensorrt.phases import make_profiler
-from edgesdk.backends.tensorrt.progress import Phases, Reporter, make_monitor
+from edgesdk.backends.tensorrt.runtime.phases import make_profiler
 from edgesdk.errors import BackendError
 
 HEAD_BYTES = 16

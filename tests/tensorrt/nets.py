@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from onnx import helper
 
-from edgesdk.backends.tensorrt.builder import BuildOrder, BuiltEngine, build_engine
+from edgesdk.backends.tensorrt.building.builder import BuildOrder, BuiltEngine, build_engine
 from edgesdk.backends.tensorrt.settings import EngineSettings
 from edgesdk.model import Model
 from edgesdk.model.prepare import prepare

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from edgesdk.backends.base import Probe
 from edgesdk.backends.tensorrt.backend import Machinery
-from edgesdk.backends.tensorrt.store import EngineStore
+from edgesdk.backends.tensorrt.engines.store import EngineStore
 from edgesdk.bundle import open_bundle
 from edgesdk.cli.build import command
 from tests.tensorrt.boards import machinery, orin_nx

@@ -15,8 +15,8 @@ import onnx
 import pytest
 from onnx import helper
 
-from edgesdk.backends.tensorrt.builder import BuildOrder, build_engine
-from edgesdk.backends.tensorrt.honoured import not_honoured
+from edgesdk.backends.tensorrt.building.builder import BuildOrder, build_engine
+from edgesdk.backends.tensorrt.building.honoured import not_honoured
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings, ShapeRange
 from edgesdk.errors import BackendError, EdgeError, ModelError, UnknownName, UsageError
 from edgesdk.model import Model

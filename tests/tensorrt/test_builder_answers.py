@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from edgesdk.backends.tensorrt.builder import BuildOrder
+from edgesdk.backends.tensorrt.building.builder import BuildOrder
+from edgesdk.backends.tensorrt.building.precision import hold
 from edgesdk.backends.tensorrt.logging import Messages, make_log
-from edgesdk.backends.tensorrt.precision import hold
-from edgesdk.backends.tensorrt.refit import refit
+from edgesdk.backends.tensorrt.runtime.refit import refit
 from edgesdk.backends.tensorrt.settings import EngineSettings, ShapeRange
 from edgesdk.errors import BackendError
 from tests.tensorrt.nets import EIGHT, build, float_net, island_net, varying_net

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgesdk.backends.tensorrt.builder import BuildOrder
+from edgesdk.backends.tensorrt.building.builder import BuildOrder
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings, ShapeRange
 from edgesdk.errors import BackendError, UsageError
 from tests.tensorrt.nets import (

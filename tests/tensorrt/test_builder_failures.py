@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from onnx import helper
 
-from edgesdk.backends.tensorrt.builder import BuildOrder
-from edgesdk.backends.tensorrt.inspector import inspect_bytes
+from edgesdk.backends.tensorrt.building.builder import BuildOrder
+from edgesdk.backends.tensorrt.building.inspector import inspect_bytes
+from edgesdk.backends.tensorrt.building.timing_cache import cache_path
 from edgesdk.backends.tensorrt.logging import Messages, make_log
-from edgesdk.backends.tensorrt.refit import refit
+from edgesdk.backends.tensorrt.runtime.refit import refit
 from edgesdk.backends.tensorrt.settings import EngineSettings
-from edgesdk.backends.tensorrt.timing_cache import cache_path
 from edgesdk.errors import BackendError
 from edgesdk.model import Model
 from tests.onnx_graphs import make_model

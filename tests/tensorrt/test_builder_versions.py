@@ -11,9 +11,9 @@ from pathlib import Path
 import onnx
 import pytest
 
-from edgesdk.backends.tensorrt.builder import BuildOrder, settings_for
+from edgesdk.backends.tensorrt.building.builder import BuildOrder, settings_for
+from edgesdk.backends.tensorrt.building.pools import memory_of
 from edgesdk.backends.tensorrt.features import features_of
-from edgesdk.backends.tensorrt.pools import memory_of
 from edgesdk.backends.tensorrt.settings import EngineSettings
 from edgesdk.bundle import InputRange, Manifest, Origin, Target, write_bundle
 from edgesdk.devices import device_names, load_device

@@ -17,10 +17,10 @@ from click.testing import CliRunner, Result
 from onnx import TensorProto, helper, numpy_helper
 
 from edgesdk.backends.tensorrt.backend import Machinery
-from edgesdk.backends.tensorrt.driver import probe_driver
-from edgesdk.backends.tensorrt.material import for_dla
+from edgesdk.backends.tensorrt.engines.material import for_dla
+from edgesdk.backends.tensorrt.engines.store import EngineStore
+from edgesdk.backends.tensorrt.machine.driver import probe_driver
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings, ShapeRange
-from edgesdk.backends.tensorrt.store import EngineStore
 from edgesdk.bundle import Bundle, open_bundle, write_bundle
 from edgesdk.cli._engine_progress import left_text
 from edgesdk.cli.compile import command, read_range

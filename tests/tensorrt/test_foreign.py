@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgesdk.backends.tensorrt.foreign import read_plan
+from edgesdk.backends.tensorrt.engines.foreign import read_plan
 from edgesdk.backends.tensorrt.version import Version
 from edgesdk.errors import BackendError
 from tests.tensorrt.engines import double, plan

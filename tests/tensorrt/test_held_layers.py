@@ -13,11 +13,11 @@ from typing import Any, cast
 import onnx
 import pytest
 
-from edgesdk.backends.tensorrt.builder import BuildOrder, build_engine
+from edgesdk.backends.tensorrt.building.builder import BuildOrder, build_engine
+from edgesdk.backends.tensorrt.building.graph_facts import read_facts
+from edgesdk.backends.tensorrt.building.precision import decide_typing, hold
+from edgesdk.backends.tensorrt.engines.material import material_of
 from edgesdk.backends.tensorrt.features import features_of
-from edgesdk.backends.tensorrt.graph_facts import read_facts
-from edgesdk.backends.tensorrt.material import material_of
-from edgesdk.backends.tensorrt.precision import decide_typing, hold
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings
 from edgesdk.backends.tensorrt.version import Version
 from edgesdk.bundle import Precision

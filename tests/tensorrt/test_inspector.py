@@ -10,9 +10,9 @@ import json
 
 import pytest
 
-from edgesdk.backends.tensorrt.built import EngineLayer
-from edgesdk.backends.tensorrt.honoured import not_honoured, say_not_honoured
-from edgesdk.backends.tensorrt.inspector import onnx_nodes, read_layers
+from edgesdk.backends.tensorrt.building.built import EngineLayer
+from edgesdk.backends.tensorrt.building.honoured import not_honoured, say_not_honoured
+from edgesdk.backends.tensorrt.building.inspector import onnx_nodes, read_layers
 
 
 def answer(*layers: object) -> str:

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgesdk.backends.tensorrt.driver import Gpu
-from edgesdk.backends.tensorrt.host import Host, read_host
-from edgesdk.backends.tensorrt.key import EngineKey
+from edgesdk.backends.tensorrt.engines.key import EngineKey
+from edgesdk.backends.tensorrt.machine.driver import Gpu
+from edgesdk.backends.tensorrt.machine.host import Host, read_host
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings, ShapeRange
 from edgesdk.errors import EdgeError
 from tests.tensorrt.engines import ORIN

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edgesdk.backends.tensorrt import place as places
-from edgesdk.backends.tensorrt.place import this_place
+from edgesdk.backends.tensorrt.machine import place as places
+from edgesdk.backends.tensorrt.machine.place import this_place
 
 
 @pytest.fixture

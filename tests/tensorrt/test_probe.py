@@ -14,9 +14,9 @@ from types import ModuleType
 
 import pytest
 
-from edgesdk.backends.tensorrt.driver import Driver, Gpu, probe_driver
-from edgesdk.backends.tensorrt.place import Place
-from edgesdk.backends.tensorrt.probe import Modules, driver_fix, probe
+from edgesdk.backends.tensorrt.machine.driver import Driver, Gpu, probe_driver
+from edgesdk.backends.tensorrt.machine.place import Place
+from edgesdk.backends.tensorrt.machine.probe import Modules, driver_fix, probe
 from edgesdk.devices import JetPack, load_jetpacks
 from edgesdk.errors import MissingExtra
 
@@ -365,8 +365,8 @@ def test_a_driver_that_does_not_work_is_mended_where_it_is(
 
 def test_the_probe_of_this_machine_imports_neither_without_a_driver() -> None:
     code = (
-        "from edgesdk.backends.tensorrt.driver import Driver\n"
-        "from edgesdk.backends.tensorrt.probe import probe\n"
+        "from edgesdk.backends.tensorrt.machine.driver import Driver\n"
+        "from edgesdk.backends.tensorrt.machine.probe import probe\n"
         "import sys\n"
         "print(probe(Driver(problem='no driver')).usable, "
         "sorted({'tensorrt', 'pycuda'} & set(sys.modules)))"

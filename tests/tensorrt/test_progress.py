@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from edgesdk.backends.tensorrt.built import never
-from edgesdk.backends.tensorrt.log_progress import LogProgress
-from edgesdk.backends.tensorrt.progress import Phases, Reporter
+from edgesdk.backends.tensorrt.building.built import never
+from edgesdk.backends.tensorrt.building.log_progress import LogProgress
+from edgesdk.backends.tensorrt.building.progress import Phases, Reporter
 from edgesdk.errors import BackendError
 
 

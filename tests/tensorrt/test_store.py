@@ -23,12 +23,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgesdk.backends.tensorrt import store as store_module
-from edgesdk.backends.tensorrt.admission import admitted, trusted
-from edgesdk.backends.tensorrt.host import Host
-from edgesdk.backends.tensorrt.record import read_record
+from edgesdk.backends.tensorrt.engines import store as store_module
+from edgesdk.backends.tensorrt.engines.admission import admitted, trusted
+from edgesdk.backends.tensorrt.engines.record import read_record
+from edgesdk.backends.tensorrt.engines.store import EngineStore, StoredEngine
+from edgesdk.backends.tensorrt.machine.host import Host
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings
-from edgesdk.backends.tensorrt.store import EngineStore, StoredEngine
 from edgesdk.errors import BackendError, EdgeError
 from tests.tensorrt.engines import ORIN, bundle, double, key, plan, record
 
@@ -418,7 +418,7 @@ def test_on_a_really_read_only_medium_the_cache_is_used(tmp_path: Path) -> None:
 FULL = """
 import sys
 from pathlib import Path
-from edgesdk.backends.tensorrt.store import EngineStore
+from edgesdk.backends.tensorrt.engines.store import EngineStore
 from edgesdk.bundle import open_bundle
 from edgesdk.errors import EdgeError
 from tests.tensorrt.engines import plan, record, key

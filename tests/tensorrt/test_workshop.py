@@ -14,10 +14,10 @@ import pytest
 
 from edgesdk.backends.base import Engine, Probe
 from edgesdk.backends.tensorrt.backend import Machinery, TensorRTBackend, TensorRTEngine
-from edgesdk.backends.tensorrt.driver import Driver, Gpu
+from edgesdk.backends.tensorrt.engines.store import EngineStore
+from edgesdk.backends.tensorrt.engines.workshop import Workshop
+from edgesdk.backends.tensorrt.machine.driver import Driver, Gpu
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings
-from edgesdk.backends.tensorrt.store import EngineStore
-from edgesdk.backends.tensorrt.workshop import Workshop
 from edgesdk.bundle import Bundle
 from edgesdk.errors import BackendError, UsageError
 from tests.tensorrt.boards import ORIN_NX, machinery, orin_nx

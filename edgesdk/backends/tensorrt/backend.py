@@ -10,16 +10,16 @@ from typing import cast
 from edgesdk._optional import require
 from edgesdk.backends.base import Engine, Probe, Session
 from edgesdk.backends.tensorrt.api.always import TensorRT
-from edgesdk.backends.tensorrt.builder import settings_for
-from edgesdk.backends.tensorrt.built import Inspect, ShowProgress, no_progress
+from edgesdk.backends.tensorrt.building.builder import settings_for
+from edgesdk.backends.tensorrt.building.built import Inspect, ShowProgress, no_progress
 from edgesdk.backends.tensorrt.cuda import Cuda
-from edgesdk.backends.tensorrt.driver import Driver, Gpu, probe_driver
-from edgesdk.backends.tensorrt.host import read_host
-from edgesdk.backends.tensorrt.probe import probe
-from edgesdk.backends.tensorrt.session import TensorRTSession
+from edgesdk.backends.tensorrt.engines.store import EngineStore, StoredEngine
+from edgesdk.backends.tensorrt.engines.workshop import Workshop
+from edgesdk.backends.tensorrt.machine.driver import Driver, Gpu, probe_driver
+from edgesdk.backends.tensorrt.machine.host import read_host
+from edgesdk.backends.tensorrt.machine.probe import probe
+from edgesdk.backends.tensorrt.runtime.session import TensorRTSession
 from edgesdk.backends.tensorrt.settings import EngineSettings
-from edgesdk.backends.tensorrt.store import EngineStore, StoredEngine
-from edgesdk.backends.tensorrt.workshop import Workshop
 from edgesdk.bundle import Bundle
 from edgesdk.errors import BackendError, UsageError
 from edgesdk.model import Model

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 from ctypes import POINTER, c_char_p, c_int, c_ulonglong, c_void_p
 
-from edgesdk.backends.tensorrt.driver import LIBRARY, SUCCESS
+from edgesdk.backends.tensorrt.machine.driver import LIBRARY, SUCCESS
 from edgesdk.errors import BackendError
 
 THREAD_LOCAL = 1

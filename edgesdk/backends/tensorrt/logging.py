@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from edgesdk.backends.tensorrt.api.always import Flag, ILogger, TensorRT
-from edgesdk.backends.tensorrt.built import no_lines
+from edgesdk.backends.tensorrt.building.built import no_lines
 from edgesdk.errors import BackendError
 
 KEPT = 200

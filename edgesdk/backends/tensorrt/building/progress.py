@@ -21,7 +21,7 @@ from typing import cast
 
 from edgesdk.backends.tensorrt.api import from_ten
 from edgesdk.backends.tensorrt.api.always import TensorRT
-from edgesdk.backends.tensorrt.built import ShowProgress
+from edgesdk.backends.tensorrt.building.built import ShowProgress
 from edgesdk.errors import BackendError
 
 EARLIEST_S = 1.0

@@ -20,9 +20,9 @@ from edgesdk.backends.tensorrt.api.always import (
     INetworkDefinition,
     TensorRT,
 )
-from edgesdk.backends.tensorrt.calibrator import RangeCalibrator, make_calibrator
+from edgesdk.backends.tensorrt.building.calibrator import RangeCalibrator, make_calibrator
+from edgesdk.backends.tensorrt.building.graph_facts import GraphFacts
 from edgesdk.backends.tensorrt.features import Features
-from edgesdk.backends.tensorrt.graph_facts import GraphFacts
 from edgesdk.backends.tensorrt.settings import EngineSettings
 from edgesdk.bundle import Precision
 from edgesdk.errors import BackendError

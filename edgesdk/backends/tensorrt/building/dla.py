@@ -8,9 +8,9 @@ from edgesdk.backends.tensorrt.api.always import (
     INetworkDefinition,
     TensorRT,
 )
-from edgesdk.backends.tensorrt.built import DlaReport, FallbackLayer
+from edgesdk.backends.tensorrt.building.built import DlaReport, FallbackLayer
+from edgesdk.backends.tensorrt.building.inspector import onnx_nodes
 from edgesdk.backends.tensorrt.features import Features
-from edgesdk.backends.tensorrt.inspector import onnx_nodes
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings
 from edgesdk.errors import BackendError
 

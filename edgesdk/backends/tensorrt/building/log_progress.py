@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from edgesdk.backends.tensorrt.progress import Reporter
+from edgesdk.backends.tensorrt.building.progress import Reporter
 
 LAYERS = re.compile(r"^(?:After [\w /-]+|Original): (\d+) layers")
 TIMED = re.compile(r"Timing Runner: (.+?) \(\w+(?:\[\w+\])?\)\s*$")

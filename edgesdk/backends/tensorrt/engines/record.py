@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgesdk import _config
-from edgesdk.backends.tensorrt.built import DlaReport, EngineLayer
-from edgesdk.backends.tensorrt.key import EngineKey
+from edgesdk.backends.tensorrt.building.built import DlaReport, EngineLayer
+from edgesdk.backends.tensorrt.engines.key import EngineKey
 from edgesdk.errors import BackendError, ConfigError, EdgeError
 
 FORMAT = 1

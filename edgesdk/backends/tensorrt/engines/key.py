@@ -30,7 +30,7 @@ from typing import Any
 
 from edgesdk import _config
 from edgesdk._digest import sha256_bytes
-from edgesdk.backends.tensorrt.host import Host
+from edgesdk.backends.tensorrt.machine.host import Host
 from edgesdk.backends.tensorrt.settings import EngineSettings
 from edgesdk.backends.tensorrt.version import Version
 from edgesdk.errors import BackendError

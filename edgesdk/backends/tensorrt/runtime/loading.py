@@ -12,7 +12,7 @@ from edgesdk.backends.tensorrt.api.always import (
 from edgesdk.backends.tensorrt.cuda import Cuda, Resource, forget
 from edgesdk.backends.tensorrt.cuda_errors import LESS_MEMORY, closed
 from edgesdk.backends.tensorrt.logging import Messages, make_log
-from edgesdk.backends.tensorrt.refit import refit
+from edgesdk.backends.tensorrt.runtime.refit import refit
 from edgesdk.backends.tensorrt.settings import EngineSettings
 from edgesdk.errors import BackendError
 from edgesdk.model import Model

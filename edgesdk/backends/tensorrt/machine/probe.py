@@ -16,8 +16,8 @@ from types import ModuleType
 
 from edgesdk._optional import require
 from edgesdk.backends.base import Probe
-from edgesdk.backends.tensorrt.driver import Driver
-from edgesdk.backends.tensorrt.place import Place, this_place
+from edgesdk.backends.tensorrt.machine.driver import Driver
+from edgesdk.backends.tensorrt.machine.place import Place, this_place
 from edgesdk.backends.tensorrt.version import OLDEST, Version
 from edgesdk.devices import load_jetpacks
 from edgesdk.errors import BackendError, MissingExtra

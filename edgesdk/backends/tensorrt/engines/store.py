@@ -21,12 +21,12 @@ from edgesdk._digest import sha256_bytes
 from edgesdk._files import write_atomic
 from edgesdk._resources import cache_folder
 from edgesdk._version import __version__
-from edgesdk.backends.tensorrt.admission import admitted
-from edgesdk.backends.tensorrt.host import Host
-from edgesdk.backends.tensorrt.key import Difference, EngineKey
-from edgesdk.backends.tensorrt.record import EngineRecord, read_record
+from edgesdk.backends.tensorrt.engines.admission import admitted
+from edgesdk.backends.tensorrt.engines.key import Difference, EngineKey
+from edgesdk.backends.tensorrt.engines.record import EngineRecord, read_record
+from edgesdk.backends.tensorrt.engines.turns import turn
+from edgesdk.backends.tensorrt.machine.host import Host
 from edgesdk.backends.tensorrt.settings import EngineSettings
-from edgesdk.backends.tensorrt.turns import turn
 from edgesdk.bundle import Bundle
 from edgesdk.errors import BackendError
 

@@ -8,11 +8,11 @@ from typing import Literal
 
 from edgesdk.backends._feeds import check_feeds
 from edgesdk.backends.tensorrt.api.always import IExecutionContext
-from edgesdk.backends.tensorrt.bindings import Bindings
-from edgesdk.backends.tensorrt.graphs import Graph, capture
-from edgesdk.backends.tensorrt.loading import LoadedEngine
-from edgesdk.backends.tensorrt.phases import LayerTime, Phases, make_profiler
-from edgesdk.backends.tensorrt.ports import read_ports, shapes_of
+from edgesdk.backends.tensorrt.runtime.bindings import Bindings
+from edgesdk.backends.tensorrt.runtime.graphs import Graph, capture
+from edgesdk.backends.tensorrt.runtime.loading import LoadedEngine
+from edgesdk.backends.tensorrt.runtime.phases import LayerTime, Phases, make_profiler
+from edgesdk.backends.tensorrt.runtime.ports import read_ports, shapes_of
 from edgesdk.errors import BackendError
 from edgesdk.tensors import Array
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from edgesdk.backends.tensorrt.graph_facts import read_facts
+from edgesdk.backends.tensorrt.building.graph_facts import read_facts
 from edgesdk.backends.tensorrt.settings import EngineSettings
 from edgesdk.backends.tensorrt.version import WEAKLY_TYPED_BEFORE, Version
 from edgesdk.bundle import Bundle, Precision

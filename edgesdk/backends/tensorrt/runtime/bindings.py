@@ -9,7 +9,7 @@ import numpy as np
 from edgesdk.backends.tensorrt.api.always import IExecutionContext
 from edgesdk.backends.tensorrt.cuda import Buffer, Cuda, Stream
 from edgesdk.backends.tensorrt.logging import Messages
-from edgesdk.backends.tensorrt.ports import Port, Shape, nbytes
+from edgesdk.backends.tensorrt.runtime.ports import Port, Shape, nbytes
 from edgesdk.errors import BackendError
 from edgesdk.tensors import Array
 

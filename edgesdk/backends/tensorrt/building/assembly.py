@@ -6,22 +6,22 @@ from typing import cast
 
 from edgesdk.backends.tensorrt.api import from_ten
 from edgesdk.backends.tensorrt.api.always import OnnxParser, ParserError, TensorRT
-from edgesdk.backends.tensorrt.built import BuildOrder, DlaReport
-from edgesdk.backends.tensorrt.calibrator import RangeCalibrator
-from edgesdk.backends.tensorrt.dla import report_dla, use_dla
-from edgesdk.backends.tensorrt.features import Features
-from edgesdk.backends.tensorrt.logging import Messages, make_log
-from edgesdk.backends.tensorrt.pools import set_pools
-from edgesdk.backends.tensorrt.precision import (
+from edgesdk.backends.tensorrt.building.built import BuildOrder, DlaReport
+from edgesdk.backends.tensorrt.building.calibrator import RangeCalibrator
+from edgesdk.backends.tensorrt.building.dla import report_dla, use_dla
+from edgesdk.backends.tensorrt.building.pools import set_pools
+from edgesdk.backends.tensorrt.building.precision import (
     Typing,
     hand_over_ranges,
     hold,
     network_flags,
     precision_flags,
 )
-from edgesdk.backends.tensorrt.progress import Phases, Reporter, make_monitor
+from edgesdk.backends.tensorrt.building.progress import Phases, Reporter, make_monitor
+from edgesdk.backends.tensorrt.building.shapes import add_ranges
+from edgesdk.backends.tensorrt.features import Features
+from edgesdk.backends.tensorrt.logging import Messages, make_log
 from edgesdk.backends.tensorrt.settings import EngineSettings
-from edgesdk.backends.tensorrt.shapes import add_ranges
 from edgesdk.errors import BackendError
 from edgesdk.model import Model
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edgesdk._digest import sha256_bytes
-from edgesdk.backends.tensorrt.foreign import Plan, read_plan
-from edgesdk.backends.tensorrt.key import FIRST_COMPATIBLE, SHORT, Difference, EngineKey
-from edgesdk.backends.tensorrt.record import EngineRecord, read_plain, read_record
+from edgesdk.backends.tensorrt.engines.foreign import Plan, read_plan
+from edgesdk.backends.tensorrt.engines.key import FIRST_COMPATIBLE, SHORT, Difference, EngineKey
+from edgesdk.backends.tensorrt.engines.record import EngineRecord, read_plain, read_record
 from edgesdk.backends.tensorrt.version import Version
 from edgesdk.errors import BackendError
 

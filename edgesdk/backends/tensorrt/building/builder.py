@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgesdk.backends.tensorrt.api.always import ILogger, TensorRT
-from edgesdk.backends.tensorrt.assembly import Assembly
-from edgesdk.backends.tensorrt.built import (
+from edgesdk.backends.tensorrt.building.assembly import Assembly
+from edgesdk.backends.tensorrt.building.built import (
     BuildOrder,
     BuiltEngine,
     DlaReport,
@@ -21,17 +21,17 @@ from edgesdk.backends.tensorrt.built import (
     FallbackLayer,
     no_lines,
 )
-from edgesdk.backends.tensorrt.checks import check_graph, check_settings
+from edgesdk.backends.tensorrt.building.checks import check_graph, check_settings
+from edgesdk.backends.tensorrt.building.graph_facts import read_facts
+from edgesdk.backends.tensorrt.building.honoured import not_honoured, say_not_honoured
+from edgesdk.backends.tensorrt.building.inspector import inspect_bytes
+from edgesdk.backends.tensorrt.building.log_progress import LogProgress
+from edgesdk.backends.tensorrt.building.precision import Typing, decide_typing
+from edgesdk.backends.tensorrt.building.progress import Reporter
+from edgesdk.backends.tensorrt.building.timing_cache import TimingCache
 from edgesdk.backends.tensorrt.features import features_of
-from edgesdk.backends.tensorrt.graph_facts import read_facts
-from edgesdk.backends.tensorrt.honoured import not_honoured, say_not_honoured
-from edgesdk.backends.tensorrt.inspector import inspect_bytes
-from edgesdk.backends.tensorrt.log_progress import LogProgress
 from edgesdk.backends.tensorrt.logging import Messages
-from edgesdk.backends.tensorrt.precision import Typing, decide_typing
-from edgesdk.backends.tensorrt.progress import Reporter
 from edgesdk.backends.tensorrt.settings import EngineSettings, ShapeRange
-from edgesdk.backends.tensorrt.timing_cache import TimingCache
 from edgesdk.bundle import Bundle
 from edgesdk.model import Model
 

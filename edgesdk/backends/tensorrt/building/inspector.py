@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from edgesdk.backends.tensorrt.api.always import ICudaEngine, ILogger, TensorRT
-from edgesdk.backends.tensorrt.built import EngineLayer, Ran
+from edgesdk.backends.tensorrt.building.built import EngineLayer, Ran
 from edgesdk.backends.tensorrt.features import features_of
 from edgesdk.backends.tensorrt.settings import DlaSettings
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from edgesdk.backends.tensorrt.built import EngineLayer, Ran
-from edgesdk.backends.tensorrt.inspector import FUSED
+from edgesdk.backends.tensorrt.building.built import EngineLayer, Ran
+from edgesdk.backends.tensorrt.building.inspector import FUSED
 
 _COMPUTES = re.compile(r"conv|correlation|gemm|matmul|matrix|fully|^fc", re.IGNORECASE)
 _MOVES = frozenset({"Reformat", "NoOp", "Constant", "Shuffle", "signal", "wait", "kgen"})

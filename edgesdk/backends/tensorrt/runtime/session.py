@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 from edgesdk.backends.tensorrt.api.always import TensorRT
 from edgesdk.backends.tensorrt.cuda import Cuda
-from edgesdk.backends.tensorrt.loading import LoadedEngine
-from edgesdk.backends.tensorrt.phases import LayerTime, Phases
-from edgesdk.backends.tensorrt.pictures import Fill, GpuPictures
-from edgesdk.backends.tensorrt.running import GraphMode, Running
+from edgesdk.backends.tensorrt.runtime.loading import LoadedEngine
+from edgesdk.backends.tensorrt.runtime.phases import LayerTime, Phases
+from edgesdk.backends.tensorrt.runtime.pictures import Fill, GpuPictures
+from edgesdk.backends.tensorrt.runtime.running import GraphMode, Running
 from edgesdk.backends.tensorrt.settings import EngineSettings
 from edgesdk.errors import BackendError, UsageError
 from edgesdk.model import Model

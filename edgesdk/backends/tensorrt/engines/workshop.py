@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgesdk.backends.tensorrt.admission import trusted
 from edgesdk.backends.tensorrt.api.always import TensorRT
-from edgesdk.backends.tensorrt.builder import BuildOrder, BuiltEngine, build_engine
-from edgesdk.backends.tensorrt.built import Inspect, ShowProgress, no_progress
-from edgesdk.backends.tensorrt.foreign import Plan
-from edgesdk.backends.tensorrt.host import Host
-from edgesdk.backends.tensorrt.key import EngineKey
-from edgesdk.backends.tensorrt.material import material_of
-from edgesdk.backends.tensorrt.record import EngineRecord
+from edgesdk.backends.tensorrt.building.builder import BuildOrder, BuiltEngine, build_engine
+from edgesdk.backends.tensorrt.building.built import Inspect, ShowProgress, no_progress
+from edgesdk.backends.tensorrt.building.timing_cache import cache_path
+from edgesdk.backends.tensorrt.engines.admission import trusted
+from edgesdk.backends.tensorrt.engines.foreign import Plan
+from edgesdk.backends.tensorrt.engines.key import EngineKey
+from edgesdk.backends.tensorrt.engines.material import material_of
+from edgesdk.backends.tensorrt.engines.record import EngineRecord
+from edgesdk.backends.tensorrt.engines.store import EngineStore, StoredEngine
+from edgesdk.backends.tensorrt.machine.host import Host
 from edgesdk.backends.tensorrt.settings import EngineSettings
-from edgesdk.backends.tensorrt.store import EngineStore, StoredEngine
-from edgesdk.backends.tensorrt.timing_cache import cache_path
 from edgesdk.bundle import Bundle
 from edgesdk.errors import BackendError
 from edgesdk.model import Model

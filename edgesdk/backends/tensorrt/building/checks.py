@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from edgesdk.backends.tensorrt.dla import check_dla
+from edgesdk.backends.tensorrt.building.dla import check_dla
+from edgesdk.backends.tensorrt.building.shapes import check_ranges
 from edgesdk.backends.tensorrt.features import Features
 from edgesdk.backends.tensorrt.settings import EngineSettings
-from edgesdk.backends.tensorrt.shapes import check_ranges
 from edgesdk.errors import BackendError
 from edgesdk.lint import check_for_tensorrt
 from edgesdk.model import Model

@@ -6,7 +6,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesdk.backends.tensorrt.driver import Gpu
+from edgesdk.backends.tensorrt.machine.driver import Gpu
 from edgesdk.board import read_board, read_power_mode, recognise
 from edgesdk.devices import device_names, load_device
 

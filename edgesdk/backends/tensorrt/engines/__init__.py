@@ -1,0 +1,1 @@
+"""Engines on disk: what names them, who vouches for them, and where they are kept."""

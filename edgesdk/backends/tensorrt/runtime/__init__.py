@@ -1,0 +1,1 @@
+"""Runs engines: memory, streams, graphs, phases and layer times."""
