@@ -304,17 +304,24 @@ def test_the_header_of_8_5_says_nothing(store: EngineStore) -> None:
     assert store.load(stored, key(store, old)) == plan(version=(17, 9, 9, 9))
 
 
-def test_trust_still_asks_whether_it_is_an_engine_of_this_tensorrt(tmp_path: Path) -> None:
+def test_trust_still_asks_whether_it_is_an_engine_of_this_tensorrt(
+    store: EngineStore, tmp_path: Path
+) -> None:
     path = tmp_path / "mine.engine"
     path.write_bytes(plan())
-    assert trusted(path, "10.3.0", "model.edge").data == plan()
+    assert trusted(path, key(store), "model.edge").data == plan()
+    later = replace(ORIN, tensorrt="10.13.3")
     with pytest.raises(BackendError, match=r"10\.13\.3"):
-        trusted(path, "10.13.3", "model.edge")
+        trusted(path, key(store, later), "model.edge")
+    asked = EngineSettings(version_compatible=True)
+    assert trusted(path, key(store, later, asked), "model.edge").data == plan()
+    with pytest.raises(BackendError, match=r"8\.6\.2"):
+        trusted(path, key(store, replace(ORIN, tensorrt="8.6.2"), asked), "model.edge")
     path.write_bytes(double().to_bytes())
     with pytest.raises(BackendError, match="an ONNX model"):
-        trusted(path, "10.3.0", "model.edge")
+        trusted(path, key(store), "model.edge")
     with pytest.raises(BackendError, match="No such file"):
-        trusted(tmp_path / "absent.engine", "10.3.0", "model.edge")
+        trusted(tmp_path / "absent.engine", key(store), "model.edge")
 
 
 def test_nothing_is_deserialized_to_find_that_out(store: EngineStore) -> None:

@@ -12,7 +12,13 @@ from pathlib import Path
 
 from edgesdk._digest import sha256_bytes
 from edgesdk.backends.tensorrt.engines.foreign import Plan, read_plan
-from edgesdk.backends.tensorrt.engines.key import FIRST_COMPATIBLE, SHORT, Difference, EngineKey
+from edgesdk.backends.tensorrt.engines.key import (
+    FIRST_COMPATIBLE,
+    SHORT,
+    Difference,
+    EngineKey,
+    loads_later,
+)
 from edgesdk.backends.tensorrt.engines.record import EngineRecord, read_plain, read_record
 from edgesdk.backends.tensorrt.version import Version
 from edgesdk.errors import BackendError
@@ -42,29 +48,32 @@ def admitted(path: Path, wanted: EngineKey, bundle: str) -> Plan:
             f", its JSON says {record.sha256[:SHORT]}; {RUNS_CODE}",
             mend,
         )
-    if not record.key.settings.version_compatible:  # such a one carries a runtime of its own
-        _refuse_differences(path, header_differences(plan, record.key.host.tensorrt), mend)
+    _refuse_differences(path, header_differences(plan, wanted), mend)
     return plan
 
 
-def trusted(path: Path, tensorrt: str, bundle: str) -> Plan:
+def trusted(path: Path, wanted: EngineKey, bundle: str) -> Plan:
     """The engine in a file that nothing vouches for, because its owner says so.
 
-    Only its first bytes are looked at: whether it is an engine at all, and of this TensorRT.
-    Raises BackendError.
+    Only its first bytes are looked at: whether it is an engine at all, and whether it loads in
+    this TensorRT. Raises BackendError.
     """
     plan = read_plan(read_plain(path, MOST_ENGINE), str(path))
-    _refuse_differences(path, header_differences(plan, tensorrt), f"edgesdk compile {bundle}")
+    _refuse_differences(path, header_differences(plan, wanted), f"edgesdk compile {bundle}")
     return plan
 
 
-def header_differences(plan: Plan, tensorrt: str) -> tuple[Difference, ...]:
-    """The version in the engine's own header against the expected one.
+def header_differences(plan: Plan, wanted: EngineKey) -> tuple[Difference, ...]:
+    """The version in the engine's own header against that of the wanted TensorRT.
 
-    None where the header does not say it, and for TensorRT before 8.6, which wrote it otherwise.
+    None where the header does not say it, for TensorRT before 8.6, which wrote it otherwise, and
+    for a version-compatible engine of an older one.
     """
+    tensorrt = wanted.host.tensorrt
     expected = Version.parse(tensorrt)
     if expected < FIRST_COMPATIBLE or plan.version in (expected, None):
+        return ()
+    if wanted.settings.version_compatible and loads_later(str(plan.version), tensorrt):
         return ()
     found = f"of {plan.family} {plan.version}"
     return (Difference("header", found, tensorrt, "its own first bytes say so", True),)

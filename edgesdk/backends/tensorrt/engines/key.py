@@ -7,7 +7,7 @@ Refused, because TensorRT would refuse it too, crash, or compute something else:
 
     graph               another model: its answers are not the bundle's
     settings            other shapes, another core or other options than were asked for
-    tensorrt            engines are bound to the version that built them; see `_loads_later`
+    tensorrt            engines are bound to the version that built them; see `loads_later`
     compute_capability  kernels are machine code of one architecture
     gpu, module         NVIDIA promises an engine for the model of GPU that built it, no other
     platform            serialized engines are not portable between systems
@@ -137,7 +137,7 @@ def host_differences(found: Host, wanted: Host, version_compatible: bool) -> lis
     differing: list[Difference] = []
     for field in fields(Host):
         one, other = str(getattr(found, field.name)), str(getattr(wanted, field.name))
-        if field.name == "tensorrt" and version_compatible and _loads_later(one, other):
+        if field.name == "tensorrt" and version_compatible and loads_later(one, other):
             meaning = "it was built version-compatible by an older TensorRT: it may be slower"
             differing += _compared(field.name, one, other, meaning, refuses=False)
         elif field.name == "module" and not (one and other):
@@ -156,7 +156,7 @@ def _compared(
     return [Difference(field, found, expected, meaning or MEANING[field], refuses)]
 
 
-def _loads_later(built: str, running: str) -> bool:
+def loads_later(built: str, running: str) -> bool:
     """Whether a version-compatible engine of `built` loads in `running`.
 
     NVIDIA's support matrix of 11.4.1: in later versions of the same major, from 8.6 on; across

@@ -76,7 +76,7 @@ class Workshop:
         Ultralytics' header is taken off. Its graph, its settings and its GPU are the owner's word;
         the version of TensorRT is looked at. Raises BackendError.
         """
-        plan = trusted(path, self.host.tensorrt, self.store.bundle)
+        plan = trusted(path, self.key(settings), self.store.bundle)
         blank = _record(self.key(settings), BuiltEngine(plan.data, self.host.tensorrt, 0.0))
         return self.store.save(plan.data, replace(blank, trusted=True, origin=_origin(path, plan)))
 
