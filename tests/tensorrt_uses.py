@@ -89,7 +89,7 @@ def check(root: Path, files: list[Path]) -> Checked:
     options.ignore_missing_imports = True
     options.explicit_package_bases = True
     options.python_version = (3, 10)
-    api = sorted((Path(__file__).parents[1] / API.replace(".", "/")).glob("*.py"))
+    api = sorted((Path(__file__).parents[1] / API.replace(".", "/")).rglob("*.py"))
     modules = [module_source(Path(__file__).parents[1], path) for path in api]
     modules += [module_source(root, path) for path in files if path not in api]
     result = build.build(modules, options)
@@ -140,7 +140,7 @@ def class_of(kind: ProperType | None) -> tuple[str, str] | None:
         kind = get_proper_type(kind.item)
     if not isinstance(kind, Instance) or not kind.type.fullname.startswith(f"{API}."):
         return None
-    since, _, cls = kind.type.fullname.removeprefix(f"{API}.").rpartition(".")
+    since, *_, cls = kind.type.fullname.removeprefix(f"{API}.").split(".")
     return since, cls
 
 

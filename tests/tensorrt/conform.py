@@ -8,6 +8,7 @@ from pathlib import Path
 
 import edgesdk.backends.tensorrt
 from edgesdk.backends.tensorrt.api import always, from_ten, until_ten
+from edgesdk.backends.tensorrt.api.always import running
 from tests.tensorrt_list import SETTABLE, Api, Overload, api, overloads, versions
 from tests.tensorrt_uses import Checked, Subclass, casts, uses
 
@@ -24,9 +25,9 @@ OURS = ("TensorRT", "Flag")
 """Protocols of our own: the module itself, and what all members of enums have."""
 PROTOCOLS = [
     (module, cls)
-    for module in SETS
-    for cls in vars(module).values()
-    if inspect.isclass(cls) and cls.__module__ == module.__name__
+    for module, part in [*((module, module) for module in SETS), (always, running)]
+    for cls in vars(part).values()
+    if inspect.isclass(cls) and cls.__module__ == part.__name__
 ]
 CPP_NAMES = {"IParserError": "ParserError", "IEngineInspector": "EngineInspector"}
 """Names that pybind11 did not translate, in some versions."""
@@ -86,8 +87,9 @@ def lacking(listing: Api, cls: str, member: str) -> str:
 def later_than_8_5() -> set[tuple[str, str]]:
     """Class and member of those that the protocols themselves call "Not in 8.5."."""
     found = set()
-    tree = ast.parse(inspect.getsource(always))
-    for cls in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+    bodies = ast.parse(inspect.getsource(always)).body
+    bodies += ast.parse(inspect.getsource(running)).body
+    for cls in (node for node in bodies if isinstance(node, ast.ClassDef)):
         for line, following in zip(cls.body, cls.body[1:], strict=False):
             text = getattr(getattr(following, "value", None), "value", "")
             if isinstance(line, ast.AnnAssign) and "Not in 8.5." in str(text):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from edgesdk.backends.tensorrt.api.always import Flag, ILogger, Refitter
+from edgesdk.backends.tensorrt.api.always import Flag, ILogger
+from edgesdk.backends.tensorrt.api.always.running import Refitter
 
 if TYPE_CHECKING:  # the module's attributes are named like their own types
     from edgesdk.backends.tensorrt.api import from_ten as api  # noqa: PLW0406

@@ -13,7 +13,8 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
-from edgesdk.backends.tensorrt.api.always import ICudaEngine, ILogger, TensorRT
+from edgesdk.backends.tensorrt.api.always import ILogger, TensorRT
+from edgesdk.backends.tensorrt.api.always.running import ICudaEngine
 from edgesdk.backends.tensorrt.building.built import EngineLayer, Ran
 from edgesdk.backends.tensorrt.features import features_of
 from edgesdk.backends.tensorrt.settings import DlaSettings

@@ -14,12 +14,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from edgesdk.backends.tensorrt.api import from_ten, until_ten
-from edgesdk.backends.tensorrt.api.always import (
-    Flag,
-    IBuilderConfig,
-    INetworkDefinition,
-    TensorRT,
-)
+from edgesdk.backends.tensorrt.api.always import Flag, IBuilderConfig, INetworkDefinition, TensorRT
 from edgesdk.backends.tensorrt.building.calibrator import RangeCalibrator, make_calibrator
 from edgesdk.backends.tensorrt.building.graph_facts import GraphFacts
 from edgesdk.backends.tensorrt.features import Features

@@ -1,1 +1,1 @@
-"""What is here: the driver, its GPUs, the board and its TensorRT, asked before any object is made."""
+"""What is here: driver, GPUs, board and TensorRT, asked before any object of theirs is made."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from edgesdk.backends.tensorrt.api.always import IExecutionContext
+from edgesdk.backends.tensorrt.api.always.running import IExecutionContext
 from edgesdk.backends.tensorrt.cuda import Buffer, Cuda, Stream
 from edgesdk.backends.tensorrt.logging import Messages
 from edgesdk.backends.tensorrt.runtime.ports import Port, Shape, nbytes

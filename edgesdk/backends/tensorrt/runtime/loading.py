@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from edgesdk.backends.tensorrt.api.always import (
-    ICudaEngine,
-    IExecutionContext,
-    ILogger,
-    Runtime,
-    TensorRT,
-)
+from edgesdk.backends.tensorrt.api.always import ILogger, TensorRT
+from edgesdk.backends.tensorrt.api.always.running import ICudaEngine, IExecutionContext, Runtime
 from edgesdk.backends.tensorrt.cuda import Cuda, Resource, forget
 from edgesdk.backends.tensorrt.cuda_errors import LESS_MEMORY, closed
 from edgesdk.backends.tensorrt.logging import Messages, make_log

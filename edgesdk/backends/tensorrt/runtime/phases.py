@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
-from edgesdk.backends.tensorrt.api.always import IProfiler, TensorRT
+from edgesdk.backends.tensorrt.api.always import TensorRT
+from edgesdk.backends.tensorrt.api.always.running import IProfiler
 
 
 @dataclass(frozen=True)

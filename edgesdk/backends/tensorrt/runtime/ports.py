@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgesdk.backends.tensorrt.api.always import ICudaEngine, TensorRT
+from edgesdk.backends.tensorrt.api.always import TensorRT
+from edgesdk.backends.tensorrt.api.always.running import ICudaEngine
 from edgesdk.backends.tensorrt.settings import ShapeRange
 from edgesdk.errors import BackendError
 from edgesdk.tensors import Array, TensorSpec

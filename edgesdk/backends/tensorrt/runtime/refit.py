@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import cast
 
 from edgesdk.backends.tensorrt.api import from_ten
-from edgesdk.backends.tensorrt.api.always import ICudaEngine, ILogger, TensorRT
+from edgesdk.backends.tensorrt.api.always import ILogger, TensorRT
+from edgesdk.backends.tensorrt.api.always.running import ICudaEngine
 from edgesdk.backends.tensorrt.features import features_of
 from edgesdk.backends.tensorrt.logging import Messages
 from edgesdk.errors import BackendError

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from edgesdk.backends._feeds import check_feeds
-from edgesdk.backends.tensorrt.api.always import IExecutionContext
+from edgesdk.backends.tensorrt.api.always.running import IExecutionContext
 from edgesdk.backends.tensorrt.runtime.bindings import Bindings
 from edgesdk.backends.tensorrt.runtime.graphs import Graph, capture
 from edgesdk.backends.tensorrt.runtime.loading import LoadedEngine
