@@ -66,7 +66,7 @@ class EngineBar:
         """Say it, unless a line was said a moment ago. The first and the last are always said."""
         said, when = self._last
         now = time.monotonic()
-        if said and now - when < EVERY_S and done < 1.0:
+        if said and now - when < EVERY_S and (done < 1.0 or name == said):
             return
         self._last = (name, now)
         self._console.print(f"compiling: {done:.0%} {left} {name}".rstrip(), soft_wrap=True)
