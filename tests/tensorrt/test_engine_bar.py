@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +15,12 @@ import pytest
 from rich.console import Console
 
 import edgesdk.cli.bench as bench_command
+from edgesdk.backends.tensorrt.backend import TensorRTBackend
+from edgesdk.backends.tensorrt.settings import EngineSettings
 from edgesdk.bench import BenchRequest
 from edgesdk.cli._engine_progress import EngineBar
+from tests.tensorrt.boards import machinery, orin_nx
+from tests.tensorrt.engines import bundle
 
 NAMES = ["timing {ForeignNode[/a/Conv.../b/Relu]}", "timing [bold]conv[/bold]", "timing a [/b] c"]
 
@@ -41,3 +46,25 @@ def test_the_bar_of_a_measurement_begins_when_the_engine_is_built(
     bench_command._measured(BenchRequest(Path("net.edge")))
     seen = capsys.readouterr().err
     assert 0 <= seen.index("<the engine's bar>") < seen.index("measuring")
+
+
+def test_who_waited_for_another_build_is_told_that_it_is_over(tmp_path: Path) -> None:
+    """Else the bar would stay, and mix with that of the run."""
+    made, parts = bundle(tmp_path / "model.edge"), machinery(orin_nx(tmp_path / "board"))
+    first = TensorRTBackend(made, machinery=parts).workshop(made.graph_digest)
+    told: list[tuple[str, float]] = []
+    waits = threading.Event()
+
+    def progress(name: str, done: float, left_s: float | None) -> None:
+        told.append((name, done))
+        waits.set()
+
+    second = TensorRTBackend(made, progress=progress, machinery=parts).workshop(made.graph_digest)
+    both = made.model(), EngineSettings()
+    waiting = threading.Thread(target=second.compiled, args=both)
+    with first.store.alone(lambda: None):
+        waiting.start()
+        assert waits.wait(30)
+        first._built(*both)
+    waiting.join(30)
+    assert told == [("waiting for another build", 0.0), ("built by another process", 1.0)]

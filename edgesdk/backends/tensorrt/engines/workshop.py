@@ -22,6 +22,7 @@ from edgesdk.errors import BackendError
 from edgesdk.model import Model
 
 WAITING = "waiting for another build"
+BUILT_ELSEWHERE = "built by another process"
 TOLD = ("description", "task", "imgsz", "batch", "version")
 """Of Ultralytics' metadata: what a reader of the store may want to know."""
 
@@ -62,7 +63,11 @@ class Workshop:
         if found is None:
             with self.store.alone(self._waits):
                 # Whoever had the folder may have built this very engine.
-                found = self.sound(settings) or self._built(model, settings)
+                found = self.sound(settings)
+                if found:
+                    self.progress(BUILT_ELSEWHERE, 1.0, None)
+                else:
+                    found = self._built(model, settings)
         return found
 
     def built(self, model: Model, settings: EngineSettings) -> StoredEngine:
