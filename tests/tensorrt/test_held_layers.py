@@ -32,14 +32,18 @@ DLA = EngineSettings(dla=DlaSettings(), implicit_int8=True)
 
 
 class Layer:
-    """As much of ILayer as is written to."""
+    """As much of ILayer as is read and written to."""
 
     num_outputs = 2
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *outputs: str) -> None:
         self.name = name
         self.precision: object = None
         self.types: dict[int, object] = {}
+        self.outputs = [SimpleNamespace(dtype=dtype) for dtype in outputs or ("float", "half")]
+
+    def get_output(self, index: int) -> object:
+        return self.outputs[index]
 
     def set_output_type(self, index: int, dtype: object) -> None:
         self.types[index] = dtype
@@ -56,6 +60,15 @@ def test_a_layer_is_held_in_its_precision_with_all_its_outputs() -> None:
         {},
         {0: "half", 1: "half"},
     ]
+
+
+def test_indices_stay_whole_numbers() -> None:
+    """TopK's second output can be nothing but int32."""
+    trt = cast(Any, SimpleNamespace(DataType=SimpleNamespace(FLOAT="float", HALF="half")))
+    topk = Layer("topk", "float", "int32")
+    network = cast(Any, SimpleNamespace(num_layers=1, get_layer=[topk].__getitem__))
+    assert hold(trt, network, {"topk": "fp32"}) == ()
+    assert topk.types == {0: "float"}
 
 
 def with_float_middle(path: Path) -> Model:
