@@ -142,7 +142,7 @@ class TensorRTBackend:
         if not 0 <= self._index < len(driver.gpus):
             raise UsageError(
                 f"there is no GPU {self._index}: the driver finds {len(driver.gpus)}",
-                f"--device-index takes 0 to {len(driver.gpus) - 1}",
+                f"--device-index takes {', '.join(map(str, range(len(driver.gpus))))}",
             )
         return driver.gpus[self._index]
 
