@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,6 +43,8 @@ class Workshop:
     """None: the engine is loaded once and TensorRT's inspector asked."""
     bundle: Bundle | None = None
     """What calibration saw, for implicit INT8; None: only the graph is known."""
+    current: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Makes the GPU current for a build; TensorRT takes the first by itself."""
 
     def ready(self, model: Model, default: EngineSettings) -> StoredEngine:
         """The engine to run `model` with: what was compiled last for this machine.
@@ -124,7 +128,8 @@ class Workshop:
             wanted_int8=material.wanted_int8,
             pinned=material.pinned,
         )
-        built = build_engine(self.trt, material.model, settings, order)
+        with self.current():
+            built = build_engine(self.trt, material.model, settings, order)
         built = replace(built, warnings=(*built.warnings, *material.warnings))
         return self.store.save(built.data, _record(self.key(settings), built))
 
