@@ -10,8 +10,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import onnx
 import pytest
+from onnx import helper
 
 from edgesdk.backends.tensorrt.building.builder import BuildOrder, build_engine
 from edgesdk.backends.tensorrt.building.graph_facts import read_facts
@@ -22,9 +24,11 @@ from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings
 from edgesdk.backends.tensorrt.version import Version
 from edgesdk.bundle import Precision
 from edgesdk.exports import export_target, trtexec_arguments
+from edgesdk.exports.trtexec import held_arguments
 from edgesdk.model import Model
 from edgesdk.quantize.fp16 import write_fp16
 from tests.bundles import DETECTOR, detector_bundle
+from tests.onnx_graphs import make_model
 from tests.tensorrt_double import make_tensorrt
 from tests.tensorrt_double.plan import read_plan
 
@@ -138,3 +142,12 @@ def test_trtexec_holds_float32_islands_with_their_outputs(tmp_path: Path) -> Non
     assert given["--layerOutputTypes"] == "depthwise:fp32"
     eleven = replace(target, tensorrt=Version(11))
     assert "--layerPrecisions" not in " ".join(trtexec_arguments(eleven))
+
+
+def test_trtexec_leaves_indices_whole_numbers() -> None:
+    """TopK's second output can be nothing but int32."""
+    node = helper.make_node("TopK", ["x", "k"], ["values", "indices"], "topk", axis=1)
+    model = make_model([node], {"k": np.array([2])}, {"x": [1, 8]}, ["values"], 17)
+    given = dict(each.split("=", 1) for each in held_arguments({"topk": "fp32"}, Model.of(model)))
+    assert given["--layerPrecisions"] == "topk:fp32"
+    assert given["--layerOutputTypes"] == "topk:fp32+int32"
