@@ -27,7 +27,10 @@ from edgesdk.errors import MissingExtra
 Status = Literal["ok", "absent", "problem", "info"]
 """absent: not here, which may be as it should; problem: should be mended on this machine."""
 
-_SYSTEM_OPENCV = "apt install python3-opencv, and a venv with --system-site-packages"
+_SYSTEM_OPENCV = (
+    "sudo apt install nvidia-opencv (in a container python3-opencv), and a venv with "
+    "--system-site-packages"
+)
 
 
 @dataclass(frozen=True)
