@@ -39,9 +39,7 @@ class WebPage:
         """What to open in a browser, with the token where there is one: to be printed, not logged.
         """
         try:
-            content = Content(
-                self._board.message, lambda: self._board.streams, self.pictures.watch
-            )
+            content = Content(self._board.message, lambda: self._board.streams, self.pictures.watch)
             self.server = Server(bound, Access(settings, port), content)
         except BaseException:
             bound.close()

@@ -19,7 +19,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-WAIT_S = 60.0
+WAIT_S = 20.0
+
+
+class Refused(AssertionError):
+    """The browser would not do it, e.g. while it goes from one page to the next."""
 
 
 class Tab:
@@ -30,10 +34,13 @@ class Tab:
         self._ids = itertools.count(1)
         self._rest = b""
         self._session = ""
+        self.errors: list[str] = []
+        """What the page's console was told, and what did not load."""
         target = self.command("Target.createTarget", url="about:blank")["targetId"]
         attached = self.command("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
-        self.command("Page.enable")
+        for domain in ("Page", "Log", "Runtime"):
+            self.command(f"{domain}.enable")
 
     def command(self, method: str, **params: Any) -> dict[str, Any]:
         number = next(self._ids)
@@ -43,8 +50,11 @@ class Tab:
         os.write(self._to, json.dumps(message).encode() + b"\0")
         while True:
             answer = self._read()
+            if answer.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown"):
+                self.errors.append(json.dumps(answer["params"]))
             if answer.get("id") == number:
-                assert "error" not in answer, f"{method}: {answer}"
+                if "error" in answer:
+                    raise Refused(f"{method}: {answer['error']}")
                 return answer["result"]
 
     def open(self, address: str, width: int = 1280, height: int = 900, dark: bool = False) -> None:
@@ -54,7 +64,9 @@ class Tab:
         )  # fmt: skip
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.command("Emulation.setEmulatedMedia", features=[scheme])
+        self.errors.clear()
         self.command("Page.navigate", url=address)
+        self.wait("document.readyState !== 'loading' && location.protocol === 'http:'")
 
     def ask(self, expression: str) -> Any:
         """What the page makes of a JavaScript expression."""
@@ -66,7 +78,7 @@ class Tab:
         """The expression's value as soon as it is true."""
         until = time.monotonic() + WAIT_S
         while time.monotonic() < until:
-            value = self.ask(expression)
+            value = self.ask(f"(v => v instanceof Node || v)({expression})")
             if value:
                 return value
             time.sleep(0.1)
@@ -78,7 +90,16 @@ class Tab:
 
     def screenshot(self) -> NDArray[np.uint8]:
         """BGR, as a person sees it."""
-        data = base64.b64decode(self.command("Page.captureScreenshot", format="png")["data"])
+        until = time.monotonic() + WAIT_S
+        while True:
+            try:
+                shot = self.command("Page.captureScreenshot", format="png")
+                break
+            except Refused:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
+        data = base64.b64decode(shot["data"])
         return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
 
     def _read(self) -> dict[str, Any]:
@@ -99,10 +120,10 @@ def chromium() -> Iterator[Tab]:
     to_read, to_write = os.pipe()
     from_read, from_write = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        # It reads commands from 3 and answers on 4: the shell puts our pipes there.
+        # It reads commands from 3 and answers on 4: bash puts our pipes there (sh takes one digit).
         flags = "--headless --no-sandbox --disable-gpu --hide-scrollbars --no-first-run"
         started = subprocess.Popen(
-            ["sh", "-c", f'exec "$0" "$@" 3<&{to_read} 4>&{from_write}', program, *flags.split(),
+            ["bash", "-c", f'exec "$0" "$@" 3<&{to_read} 4>&{from_write}', program, *flags.split(),
              "--disable-dev-shm-usage", "--remote-debugging-pipe", f"--user-data-dir={profile}"],
             pass_fds=(to_read, from_write), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         )  # fmt: skip

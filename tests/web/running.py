@@ -60,7 +60,8 @@ def packet(
 
 def facts(*names: str, sources: Mapping[str, Source] | None = None) -> SinkFacts:
     streams = tuple(
-        StreamFacts(name, (320, 180), 25.0, (sources or {}).get(name)) for name in names or ("gate",)
+        StreamFacts(name, (320, 180), 25.0, (sources or {}).get(name))
+        for name in names or ("gate",)
     )
     return SinkFacts(
         app="gate watch",

@@ -200,7 +200,9 @@ def test_the_token_stands_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
     assert TOKEN not in caplog.text
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "10.0.0.5", "localhost.evil"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8080", "10.0.0.5", "localhost.evil"]
+)
 def test_a_name_that_another_site_has_pointed_here_is_refused(host: str) -> None:
     with page() as sink:
         assert ask(sink, "/", headers={"Host": host}).status == 421
