@@ -42,6 +42,7 @@ class Mosquitto:
 
     def start(self) -> None:
         assert PROGRAM
+        assert self._process is None
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [PROGRAM, "-v", "-c", str(self._config)], stdout=log, stderr=log
