@@ -173,4 +173,4 @@ def test_only_this_machine_may_ask_unless_told_otherwise() -> None:
     assert isinstance(sink, Metrics)
     address = sink.address
     sink.close()
-    assert address == "127.0.0.1:9464"
+    assert address == "http://127.0.0.1:9464/metrics"
