@@ -107,7 +107,7 @@ def _csi(uri: SourceUri, elements: _Elements) -> Chain:
 def _v4l2(uri: SourceUri, elements: _Elements) -> Chain:
     elements.need("v4l2src", "videoconvert")
     asked = uri.settings
-    source = f"v4l2src device={quoted(uri.location)}"
+    source = f"v4l2src device={quoted(uri.location)} io-mode=2"
     if asked.exposure_ms is not None:
         tenths = max(1, round(asked.exposure_ms * 10))
         # Linux renamed these controls; the names that a driver does not know are passed over.

@@ -28,15 +28,17 @@ PLUGIN_OF = {
     "jpegparse": "jpegformat",
     "avdec_h264": "libav",
     "avdec_h265": "libav",
+    "avdec_mjpeg": "libav",
     "jpegdec": "jpeg",
     "souphttpsrc": "soup",
     "multipartdemux": "multipart",
     "v4l2src": "video4linux2",
     "decodebin": "playback",
-    "videoconvert": "videoconvert",
+    "videoconvert": "videoconvert*",
     "videoflip": "videofilter",
+    "filesrc": "coreelements",
 }
-"""Element -> the plugin that holds it, as its file is named: libgst<plugin>.so."""
+"""Element -> the plugin that holds it, as its file is named: libgst<plugin>.so, * for versions."""
 PACKAGE_OF = {
     "nvarguscamerasrc": "nvidia-l4t-gstreamer",
     "nvvidconv": "nvidia-l4t-gstreamer",
@@ -49,6 +51,8 @@ PACKAGE_OF = {
     "jpegparse": "gstreamer1.0-plugins-bad",
     "avdec_h264": "gstreamer1.0-libav",
     "avdec_h265": "gstreamer1.0-libav",
+    "avdec_mjpeg": "gstreamer1.0-libav",
+    "filesrc": "libgstreamer1.0-0",
 }
 """Element -> its Debian or Jetson Linux package; the others are in gstreamer1.0-plugins-good."""
 
