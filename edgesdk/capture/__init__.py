@@ -1,4 +1,4 @@
-"""Cameras and streams: their URIs, their settings, and how each is opened on this machine."""
+"""Cameras and streams: named, opened where they can be killed, watched, and opened again."""
 
 from edgesdk.capture.choice import Choice, choose
 from edgesdk.capture.machine import Machine, this_machine

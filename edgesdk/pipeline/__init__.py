@@ -5,7 +5,7 @@ from edgesdk.pipeline.errors import StageError, blame
 from edgesdk.pipeline.event_files import event_file
 from edgesdk.pipeline.packet import Event, Packet
 from edgesdk.pipeline.pipeline import Pipeline
-from edgesdk.pipeline.protocols import Sink, Source, Stage
+from edgesdk.pipeline.protocols import Sink, Source, SourceStats, Stage, StateChange, Watched
 from edgesdk.pipeline.sinks import Collect, VideoFile
 from edgesdk.pipeline.sources import open_source
 from edgesdk.pipeline.summary import RunSummary, StageTiming
@@ -18,11 +18,14 @@ __all__ = [
     "RunSummary",
     "Sink",
     "Source",
+    "SourceStats",
     "Stage",
     "StageError",
     "StageTiming",
+    "StateChange",
     "Step",
     "VideoFile",
+    "Watched",
     "blame",
     "detect_stages",
     "event_file",

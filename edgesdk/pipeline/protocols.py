@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from edgesdk.capture.stats import SourceState, SourceStats, StateChange
 from edgesdk.frames import Frame
 from edgesdk.pipeline.packet import Packet
+
+__all__ = [
+    "Sink",
+    "Source",
+    "SourceState",
+    "SourceStats",
+    "Stage",
+    "StateChange",
+    "Watched",
+]
 
 
 class Source(Protocol):
@@ -41,8 +52,24 @@ class Source(Protocol):
         """The frames in order. Raises DataError when they cannot be read (any more)."""
         ...
 
+    def stop(self) -> None:
+        """Make the iteration end soon, for any thread; it returns at once.
+
+        A source whose next frame always comes soon may ignore it.
+        """
+        ...
+
     def close(self) -> None:
         """Free the device or file; called after the last frame, in the thread that iterated."""
+        ...
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A source that can be interrupted and come back, and says how it stands."""
+
+    def stats(self) -> SourceStats:
+        """For any thread, at any time; it never waits."""
         ...
 
 
