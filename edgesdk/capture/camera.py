@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 
-from edgesdk.capture.complaints import without_password
+from edgesdk.capture.choice import choose
 from edgesdk.capture.keeper import Keep, Keeper
+from edgesdk.capture.opening import Opening, opening_of
 from edgesdk.capture.recovery import Recovery
-from edgesdk.capture.opening import Opening
 from edgesdk.capture.stats import SourceStats
+from edgesdk.capture.uri import SourceUri, without_secrets
 from edgesdk.errors import DataError
 from edgesdk.frames import Frame
 
@@ -17,6 +19,22 @@ CLOSE_S = 4.0
 """How long `close` may take: a polite end, a kill, and some air."""
 
 _log = logging.getLogger("edgesdk.capture")
+
+
+def open_camera(
+    uri: SourceUri,
+    recovery: Recovery | None = None,
+    keep: Keep = "newest",
+    loop: bool = False,
+) -> Camera:
+    """The camera, stream or video file that `uri` names, opened by what this machine has.
+
+    The watchdog's time is the URI's (`watchdog_ms`). Raises DataError when this machine cannot
+    open such a source; whether it answers is seen when its size or first frame is asked for.
+    """
+    choice = choose(uri, newest=uri.live and keep == "newest")
+    asked = replace(recovery or Recovery(), freeze_s=uri.settings.watchdog_ms / 1000)
+    return Camera(opening_of(uri, choice), asked, uri.shown, keep, loop)
 
 
 class Camera:
@@ -38,7 +56,7 @@ class Camera:
         loop: bool = False,
     ) -> None:
         """`name` is for messages: never with a password. `loop`: a file begins again at its end."""
-        self.name = without_password(name or opening.target)
+        self.name = without_secrets(name or opening.target)
         self.live = opening.live
         self._recovery = recovery or Recovery()
         self._keeper = Keeper(opening, self._recovery, self.name, keep, loop)

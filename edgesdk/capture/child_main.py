@@ -164,11 +164,9 @@ def open_device(order: dict[str, Any]) -> Any:
         return getattr(module, name)(order["target"])
     import cv2  # noqa: PLC0415 - the environment is set first
 
-    device = cv2.VideoCapture()
-    device.open(order["target"], getattr(cv2, "CAP_" + order["api"].upper()))
-    for name, value in order["properties"]:
-        device.set(getattr(cv2, "CAP_PROP_" + name.upper()), value)
-    return device
+    wanted = [(getattr(cv2, name), round(value)) for name, value in order["properties"]]
+    given = [number for pair in wanted for number in pair]
+    return cv2.VideoCapture(order["target"], getattr(cv2, "CAP_" + order["api"].upper()), given)
 
 
 def as_bgr(image: Any, rotate: int) -> Any:

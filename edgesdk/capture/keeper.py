@@ -14,8 +14,8 @@ from typing import Literal
 
 from edgesdk.capture.child import POLITE_S, Child, News
 from edgesdk.capture.ledger import Arrived, Ledger
-from edgesdk.capture.recovery import Machine, Recovery
 from edgesdk.capture.opening import Opening
+from edgesdk.capture.recovery import Machine, Recovery
 from edgesdk.capture.stats import SourceStats, StateChange
 
 UNSTATED_FPS = 25.0
@@ -131,8 +131,10 @@ class Keeper:
             poll.register(self._child.talk, select.POLLIN)
         poll.poll(self._machine.wake_s() * 1000 + 1)
         if self._child is not None:
-            for news in self._child.news():
-                self._take_in(self._child, news)
+            child = self._child
+            for news in child.news():
+                self._take_in(child, news)
+            self._follow_size(self._child)
 
     def _act(self) -> None:
         with self._changed:
@@ -183,6 +185,13 @@ class Keeper:
             self._waiting.append(arrived)
             self._machine.frame()
             self._changed.notify_all()
+
+    def _follow_size(self, child: Child | None) -> None:
+        """OpenCV's FFmpeg reader scales to the first size for ever: only a new one tells."""
+        if child is not None and child.complaints.take_resized():
+            self._end_process(POLITE_S)
+            with self._changed:
+                self._machine.again("the size of its pictures has changed")
 
     def _file_ended(self) -> None:
         self._end_process(POLITE_S)

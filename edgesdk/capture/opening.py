@@ -6,6 +6,9 @@ import sys
 from dataclasses import dataclass, field
 from typing import Literal
 
+from edgesdk.capture.choice import Choice
+from edgesdk.capture.uri import SourceUri
+
 
 @dataclass(frozen=True)
 class Opening:
@@ -18,9 +21,8 @@ class Opening:
     live: bool = True
     """False for a file: its end is an end, not a failure."""
     properties: tuple[tuple[str, float], ...] = ()
-    """OpenCV's CAP_PROP_ names without that prefix, such as ("frame_width", 1280), set once it is
-    open."""
-    environment: tuple[tuple[str, str], ...] = ()
+    """Names of OpenCV's CAP_PROP_... and their values, given to it as it opens."""
+    environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """Variables for the capture process, such as OPENCV_FFMPEG_CAPTURE_OPTIONS."""
     rotate: Literal[0, 90, 180, 270] = 0
     """Degrees clockwise by which each picture is turned, where the pipeline does not do it."""
@@ -35,7 +37,8 @@ class Opening:
 
     def order(self, keep: str) -> dict[str, object]:
         """The message that starts the capture process's work."""
-        quiet = {"OPENCV_FFMPEG_LOGLEVEL": "16", "OPENCV_LOG_LEVEL": "WARNING"}
+        # FFmpeg's level 40 is the first that tells of a change of size; `Complaints` reads it.
+        quiet = {"OPENCV_FFMPEG_LOGLEVEL": "40", "OPENCV_LOG_LEVEL": "WARNING"}
         return {
             "kind": "open",
             "target": self.target,
@@ -47,3 +50,20 @@ class Opening:
             "slots": self.slots,
             "keep": keep,
         }
+
+
+def opening_of(uri: SourceUri, choice: Choice) -> Opening:
+    """How `choice` is carried out in a capture process."""
+    # OpenCV's own time-outs are only a net: the watchdog comes first, and says what happened.
+    net_ms = 2.0 * uri.settings.watchdog_ms + 10_000
+    return Opening(
+        target=choice.opens,
+        api=choice.reader,
+        live=uri.live,
+        properties=tuple(
+            (name, net_ms if name.endswith("_TIMEOUT_MSEC") else value)
+            for name, value in choice.properties
+        ),
+        environment=choice.environment,
+        rotate=choice.rotation,
+    )

@@ -3,7 +3,7 @@
     rtsp_server.py PORT WIDTHxHEIGHT FPS [USER:PASSWORD]
 
 Serves H.264 at rtsp://127.0.0.1:PORT/cam. The first row of blocks in each picture is its number in
-binary, white for 1. Prints "ready PORT", then takes "size WIDTHxHEIGHT" on stdin.
+binary, white for 1. Prints "ready PORT", then takes "size WIDTHxHEIGHT" on stdin and ends with it.
 """
 
 from __future__ import annotations
@@ -69,15 +69,9 @@ def locked(server: GstRtspServer.RTSPServer, factory: object, login: str) -> Non
     token.set_string("media.factory.role", "viewer")
     auth.add_basic(GstRtspServer.RTSPAuth.make_basic(user, password), token)
     server.set_auth(auth)
-    factory.add_role_from_structure(  # type: ignore[attr-defined]
-        Gst.Structure.new_from_string(
-            "viewer, media.factory.access=(boolean)true, media.factory.construct=(boolean)true"
-        )[0]
-        if isinstance(Gst.Structure.new_from_string("a"), tuple)
-        else Gst.Structure.new_from_string(
-            "viewer, media.factory.access=(boolean)true, media.factory.construct=(boolean)true"
-        )
-    )
+    rights = "media.factory.access=(boolean)true,media.factory.construct=(boolean)true"
+    role, _ = Gst.Structure.from_string(f"viewer,{rights}")
+    factory.add_role_from_structure(role)  # type: ignore[attr-defined]
 
 
 def main() -> None:
@@ -110,10 +104,13 @@ def main() -> None:
         line = channel.readline()
         if line.startswith("size "):
             feed.resize(pair(line.split()[1]))
+        if not line:
+            loop.quit()
         return bool(line)
 
+    loop = GLib.MainLoop()
     GLib.io_add_watch(GLib.IOChannel.unix_new(0), GLib.IO_IN, order)
-    GLib.MainLoop().run()
+    loop.run()
 
 
 def pair(size: str) -> tuple[int, int]:
