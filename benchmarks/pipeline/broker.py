@@ -36,6 +36,11 @@ RATE_HZ = 200
 STOPS = 5
 UP_S, DOWN_S = 3.0, 2.0
 TOPIC = "bench/events"
+KEEP = {
+    signal.SIGTERM: (),
+    signal.SIGKILL: ("autosave_interval 1", "autosave_on_changes true"),
+}
+"""Mosquitto keeps its state at the end; to keep it over a kill it has to save at each change."""
 IMAGE = np.zeros((8, 8, 3), np.uint8)
 
 
@@ -103,7 +108,7 @@ def row(
     how: signal.Signals,
 ) -> dict[str, object]:
     seconds = STOPS * (UP_S + DOWN_S) + UP_S
-    with tempfile.TemporaryDirectory() as place, Mosquitto(Path(place)) as broker:
+    with tempfile.TemporaryDirectory() as place, Mosquitto(Path(place), *KEEP[how]) as broker:
         subscriber = Subscriber(broker.port, max(qos, 1))
         time.sleep(0.5)
         send, close = make(broker.port, qos, Path(place))
@@ -130,6 +135,7 @@ def row(
         "qos": qos,
         "broker_stops": STOPS,
         "stopped_by": how.name,
+        "broker_settings": ["persistence true", "max_queued_messages 0", *KEEP[how]],
         "events_sent": sent,
         "ids_missing": sent - len(counts),
         "ids_more_than_once": sum(1 for n in counts.values() if n > 1),
