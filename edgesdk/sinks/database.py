@@ -7,7 +7,6 @@ that loses power, loses at most the last `COMMIT_S` of events and never the file
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import sqlite3
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from typing import get_type_hints
 from edgesdk.errors import EdgeError, UsageError
 from edgesdk.pipeline.packet import Event, Packet
 from edgesdk.sinks.facts import SinkFacts
-from edgesdk.sinks.messages import Message, Numbering
+from edgesdk.sinks.messages import Message, Numbering, event_columns
 from edgesdk.sinks.places import check_file_place
 from edgesdk.sinks.uri import SinkUri
 from edgesdk.sinks.worker import Worker
@@ -61,7 +60,7 @@ class DatabaseSink:
         """Raises UsageError when the table is there with other columns, so nothing is mixed."""
         self.name = name
         self._path = path
-        self._columns = [field.name for field in dataclasses.fields(facts.event)]
+        self._columns = list(event_columns(facts.event))
         taken = set(self._columns) & set(OWN_COLUMNS)
         if taken:
             raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from edgesdk.pipeline.packet import Packet
 from edgesdk.pipeline.protocols import Sink
 from edgesdk.pipeline.sinks import VideoFile
 from edgesdk.sinks.facts import SinkFacts
+from edgesdk.sinks.messages import event_columns
 from edgesdk.sinks.places import check_file_place
 from edgesdk.sinks.uri import SinkUri
 
@@ -32,13 +34,39 @@ def make_sink(uri: SinkUri, facts: SinkFacts) -> Sink:
 
 
 def _sink(kind: str, path: Path, facts: SinkFacts) -> Sink:
+    several = len(facts.streams) > 1
+    columns = (*event_columns(facts.event), *(("stream",) if several else ()))
     if kind == "csv":
-        return CsvEvents(path, facts.event)
+        return CsvEvents(path, columns)
     if kind == "jsonl":
-        return JsonLinesEvents(path, facts.event)
+        return JsonLinesEvents(path, columns)
     if kind == "json":
-        return JsonEvents(path, facts.event)
-    return VideoFile(path, facts.fps, facts.draw)
+        return JsonEvents(path, columns)
+    return StreamVideos(path, facts) if several else VideoFile(path, facts.fps, facts.draw)
+
+
+class StreamVideos:
+    """A video of each stream: road.mp4 becomes road-gate.mp4 and road-yard.mp4."""
+
+    name = "video"
+
+    def __init__(self, path: Path, facts: SinkFacts) -> None:
+        self._files = {
+            stream.name: VideoFile(
+                path.with_name(f"{path.stem}-{stream.name}{path.suffix}"), stream.fps, facts.draw
+            )
+            for stream in facts.streams
+        }
+
+    def accept(self, packet: Packet) -> None:
+        """Into the file of its stream."""
+        self._files[packet.frame.source].accept(packet)
+
+    def close(self) -> None:
+        """Complete all files, also after one that fails."""
+        with ExitStack() as ending:
+            for file in self._files.values():
+                ending.callback(file.close)
 
 
 class Named:

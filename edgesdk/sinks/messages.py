@@ -34,9 +34,14 @@ class Message:
             "stream": self.stream,
             "time_utc": self.time_utc,
             "kind": type(self.event).__name__.lower(),
-            "event": dataclasses.asdict(self.event),
+            "event": {name: getattr(self.event, name) for name in event_columns(type(self.event))},
         }
         return json.dumps(table, allow_nan=False, ensure_ascii=False)
+
+
+def event_columns(event: type[Event]) -> tuple[str, ...]:
+    """The event's own fields: without the stream, which a message has itself."""
+    return tuple(field.name for field in dataclasses.fields(event) if field.name != "stream")
 
 
 class Numbering:

@@ -52,6 +52,7 @@ class Metrics:
                 f"another port, such as prometheus://127.0.0.1:{PORT + 1}",
             ) from error
         self.port = int(self._server.server_port)
+        self.address = f"http://{self._server.server_address[0]}:{self.port}/metrics"
 
     def observe(self, sinks: Sequence[Sink]) -> None:
         """Show the figures of these sinks too."""

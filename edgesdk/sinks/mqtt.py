@@ -2,18 +2,18 @@
 
 An event leaves the outbox when the broker has acknowledged it. MQTT 5 keeps the session over a
 lost connection, so packet numbers go on where they were: with QoS 2 the broker knows what it has,
-and nothing comes twice; with QoS 1 what was under way at the break may, under the same id.
+and nothing comes twice; with QoS 1 what was under way at the break may, under the same id. A new
+process begins a new session, so after a kill what was under way may come twice with either.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
-import socket
+import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -34,7 +34,7 @@ REMOVE_S = 0.1
 """How often what was acknowledged is taken out of the outbox: one flush of the disk each time."""
 WINDOW = 20
 """Messages under way: what brokers take from one client by default."""
-SESSION_S = 24 * 3600
+SESSION_S = 3600
 """How long the broker should keep the session while this machine is away."""
 PURPOSE = "send events to an MQTT broker"
 
@@ -45,8 +45,9 @@ _log = logging.getLogger(__name__)
 class MqttOptions:
     """What may stand after the "?"."""
 
-    qos: int = 1
-    """1: at least once; 2: exactly once, for two more packets an event."""
+    qos: int = 2
+    """2: exactly once, or 1 where the broker says that it has no 2; 1: at least once, for half
+    the packets."""
     tls: bool = False
     """Port 8883 without another; the same as mqtts://."""
     ca: Path | None = None
@@ -54,7 +55,10 @@ class MqttOptions:
     password_env: str = ""
     """Take the password from this environment variable, so that no `ps` shows it."""
     client: str = ""
-    """Client id; empty: made from this machine's name and the outbox."""
+    """Client id, where the broker asks for a certain one; empty: a new one for each session.
+
+    A fixed one begins its session by wiping the last one. Mosquitto 2.0 keeps such a session over
+    lost connections, but not over its own restart, so events may then come twice."""
     keepalive: int = 15
     """Seconds of silence after which the broker is asked whether it is still there."""
     outbox: Path | None = None
@@ -80,8 +84,7 @@ class Broker:
     port: int
     topic: str
     user: str
-    password: str
-    client: str
+    password: str = field(repr=False)
     options: MqttOptions
 
 
@@ -90,7 +93,7 @@ def make_sink(uri: SinkUri, facts: SinkFacts) -> Sink:
     require("paho.mqtt.client", PURPOSE)
     options = uri.options(MqttOptions)
     topic = unquote(uri.place)
-    if not uri.host or not topic or uri.fragment or "+" in topic:
+    if not uri.host or not topic or set(topic) & set("+#"):
         raise UsageError(
             f"{uri.shown}: a broker and a topic without + and # are needed",
             "such as mqtt://192.168.1.10/site/gate/events",
@@ -98,10 +101,7 @@ def make_sink(uri: SinkUri, facts: SinkFacts) -> Sink:
     tls = options.tls or uri.kind == "mqtts"
     port = uri.port or (8883 if tls else 1883)
     place = options.outbox or default_outbox(facts.app, "mqtt", f"{uri.host}:{port}/{topic}")
-    name = hashlib.sha256(f"{socket.gethostname()}:{place.absolute()}".encode()).hexdigest()
-    client = options.client or f"edgesdk-{name[:12]}"
-    password = _password(uri, options)
-    broker = Broker(uri.shown, uri.host, port, topic, uri.user, password, client, options)
+    broker = Broker(uri.shown, uri.host, port, topic, uri.user, _password(uri, options), options)
     outbox = Outbox(place, options.limit)
     return Delivery(uri.name, facts, outbox, MqttCourier(broker, tls=tls), options.flush_s)
 
@@ -115,6 +115,7 @@ class MqttCourier:
         self._mqtt: Any = require("paho.mqtt.client", PURPOSE)
         self._back_off = BackOff()
         self._client: Any = None
+        self._qos = broker.options.qos
         self._up = False
         self._was_up = False
         self._session_lost = False
@@ -165,9 +166,8 @@ class MqttCourier:
         if self._client is not None:
             self._leave()
         broker, mqtt = self._broker, self._mqtt
-        client = mqtt.Client(
-            mqtt.CallbackAPIVersion.VERSION2, client_id=broker.client, protocol=mqtt.MQTTv5
-        )
+        name = broker.options.client or f"edgesdk-{secrets.token_hex(6)}"
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=name, protocol=mqtt.MQTTv5)
         client.connect_timeout = CONNECT_S
         client.max_inflight_messages_set(WINDOW)
         if broker.user:
@@ -185,10 +185,10 @@ class MqttCourier:
     def _leave(self) -> None:
         """Say goodbye, where there is someone; the broker need not keep the session."""
         if self._up:
+            self._up = False
             self._client.disconnect(properties=self._expiring("DISCONNECT", 0))
         if self._alive():
             self._client.loop(TICK_S)
-        self._up = False
 
     def _expiring(self, packet: str, seconds: int) -> Any:
         """The MQTT properties that say how long the broker keeps the session."""
@@ -214,11 +214,12 @@ class MqttCourier:
             self._say_down(str(error))
 
     def _first_connect(self) -> None:
+        own = bool(self._broker.options.client)
         self._client.connect(
             self._broker.host,
             self._broker.port,
             keepalive=self._broker.options.keepalive,
-            clean_start=self._mqtt.MQTT_CLEAN_START_FIRST_ONLY,
+            clean_start=self._mqtt.MQTT_CLEAN_START_FIRST_ONLY if own else False,
             properties=self._expiring("CONNECT", SESSION_S),
         )
 
@@ -227,9 +228,7 @@ class MqttCourier:
         if room <= 0:
             return
         for message in outbox.oldest(room, self._handed):
-            info = self._client.publish(
-                self._broker.topic, message.body.encode(), self._broker.options.qos
-            )
+            info = self._client.publish(self._broker.topic, message.body.encode(), self._qos)
             if info.rc == self._mqtt.MQTT_ERR_QUEUE_SIZE:
                 return
             self._under_way[info.mid] = message.number
@@ -246,9 +245,8 @@ class MqttCourier:
         if reason.is_failure:
             self._say_down(f"it refuses: {reason}")
             return
-        self._session_lost = (
-            self._was_up and not flags.session_present and self._broker.options.qos == 2
-        )
+        self._qos = min(self._broker.options.qos, getattr(props, "MaximumQoS", 2))
+        self._session_lost = self._was_up and not flags.session_present and self._qos == 2
         self._up = self._was_up = True
         self._connections += 1
         self._back_off.reset()
@@ -257,8 +255,9 @@ class MqttCourier:
         self._down_said = False
 
     def _on_disconnect(self, client: Any, data: Any, flags: Any, reason: Any, props: Any) -> None:
+        if self._up:
+            self._say_down(str(reason))
         self._up = False
-        self._say_down(str(reason))
 
     def _on_publish(self, client: Any, data: Any, mid: int, reason: Any, props: Any) -> None:
         number = self._under_way.pop(mid, None)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, cast, runtime_checkable
 
 from edgesdk.errors import EdgeError, UnknownName
+from edgesdk.pipeline.packet import Packet
 from edgesdk.pipeline.protocols import Sink
 from edgesdk.sinks.facts import SinkFacts
 from edgesdk.sinks.uri import SinkUri, parse_uri
@@ -52,6 +54,16 @@ class Measured(Protocol):
 
 
 @runtime_checkable
+class Addressed(Protocol):
+    """A sink that people open in a browser."""
+
+    @property
+    def address(self) -> str:
+        """Such as http://127.0.0.1:8080/; it may hold a token, so it is shown but not logged."""
+        ...
+
+
+@runtime_checkable
 class Observer(Protocol):
     """A sink that shows how the others are."""
 
@@ -91,3 +103,44 @@ def open_sinks(uris: Sequence[str], facts: SinkFacts) -> list[Sink]:
         if isinstance(sink, Observer):
             sink.observe(opened)
     return opened
+
+
+class OnceClosed:
+    """A sink that is closed once, whoever closes it first: the pipeline, or the end of `with`."""
+
+    def __init__(self, sink: Sink) -> None:
+        self.name = sink.name
+        self._sink = sink
+        self._closed = False
+
+    def accept(self, packet: Packet) -> None:
+        """Hand it on."""
+        self._sink.accept(packet)
+
+    def close(self) -> None:
+        """Close it, unless it is."""
+        if not self._closed:
+            self._closed = True
+            self._sink.close()
+
+
+@dataclass(frozen=True)
+class OpenedSinks:
+    """What `opened_sinks` gives."""
+
+    sinks: tuple[Sink, ...]
+    """As they were opened, to be looked at."""
+    guarded: tuple[OnceClosed, ...]
+    """The same for the pipeline, which closes them when it has run."""
+
+
+@contextlib.contextmanager
+def opened_sinks(uris: Sequence[str], facts: SinkFacts) -> Iterator[OpenedSinks]:
+    """`open_sinks`, and their end also when the pipeline never ran."""
+    sinks = open_sinks(uris, facts)
+    guarded = tuple(OnceClosed(sink) for sink in sinks)
+    try:
+        yield OpenedSinks(tuple(sinks), guarded)
+    finally:
+        for sink in guarded:
+            sink.close()

@@ -15,7 +15,7 @@ from edgesdk.errors import UsageError
 
 T = TypeVar("T")
 
-_SECRET = re.compile(r"(?<=://)([^/@:\s]*):[^@\s]*@")
+_SECRET = re.compile(r"(?<=://)([^/@:\s]*):[^/\s]*@")
 _UNIT_S = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "": 1.0}
 
 
@@ -28,7 +28,7 @@ class SinkUri:
     name: str
     """Of the sink within its pipeline: the kind, with a number from the second of a kind on."""
     shown: str
-    """The URI for messages and logs: without its password and, of a webhook, its query."""
+    """For messages and logs: of an address only what is no secret, host, port and path."""
     place: str
     """Of kind:PLACE, the path as written; of kind://host/..., the path without its first slash."""
     host: str = ""
@@ -69,8 +69,9 @@ def parse_uri(text: str, name: str = "") -> SinkUri:
         port = parts.port
     except ValueError as error:
         raise UsageError(f"{shown}: not readable as an address: {error}") from error
-    if kind in ("http", "https"):
-        shown = f"{kind}://{parts.hostname or ''}{f':{port}' if port else ''}{parts.path}"
+    if "#" in text and kind not in ("http", "https"):
+        raise UsageError(f"{shown}: there can be no # in it", "in a password write it as %23")
+    shown = f"{kind}://{parts.hostname or ''}{f':{port}' if port else ''}{parts.path}"
     return SinkUri(
         kind,
         name or kind,
@@ -129,4 +130,6 @@ def _value(kind: object, text: str, *, seconds: bool) -> object:
         if not found or (found[2] and not seconds) or found[2] not in _UNIT_S:
             raise ValueError("a duration such as 500ms, 10s or 5min" if seconds else "a number")
         return float(found[1]) * _UNIT_S[found[2]]
-    return Path(text).expanduser() if kind is Path else text
+    if kind is Path or Path in typing.get_args(kind):
+        return Path(text).expanduser()
+    return text

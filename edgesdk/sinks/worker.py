@@ -17,7 +17,7 @@ class Worker(Generic[T]):
     """Calls `handle` with what was put since the last call.
 
     Nothing is lost: `put` waits when `limit` things wait. An EdgeError of `handle` ends the thread
-    and is raised in the next `put`, or in `close`.
+    and is raised in each `put` from then on, or in `close` if there is none.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class Worker(Generic[T]):
         self._changed = threading.Condition()
         self._closing = False
         self._error: EdgeError | None = None
+        self._told = False
         self._thread = threading.Thread(target=self._run, name=f"edgesdk-{name}", daemon=True)
         self._thread.start()
 
@@ -54,12 +55,13 @@ class Worker(Generic[T]):
                 f" {timeout_s:g} s",
                 "the disk hangs or is too slow for this",
             )
-        self._raise()
+        if not self._told:
+            self._raise()
 
     def _raise(self) -> None:
         if self._error is not None:
-            error, self._error = self._error, EdgeError("this sink has failed before")
-            raise error
+            self._told = True
+            raise self._error
 
     def _run(self) -> None:
         last_s = 0.0
