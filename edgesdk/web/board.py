@@ -108,6 +108,7 @@ class Board:
         values = dataclasses.asdict(event)
         at_ms = values.pop("time_ms")
         frame = values.pop("frame")
+        values.pop("stream")
         self._events.append(
             {
                 "stream": stream,
