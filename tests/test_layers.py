@@ -21,6 +21,7 @@ LAYERS = [
         *("apps", "build", "report", "doctor", "bench", "accuracy", "checkup"),
         *("exports", "fieldreport"),
     },
+    {"sinks", "web"},
     {"pipeline", "sim"},
     {"vision"},
     {"backends"},

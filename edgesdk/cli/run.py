@@ -36,6 +36,13 @@ OUT = click.Path(dir_okay=False, path_type=Path)
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
 @click.option("--events", type=OUT, help="Write events: .csv, .jsonl or .json.")
 @click.option("--video", type=OUT, help="Write an annotated video: .mp4 or .webm.")
+@click.option(
+    "--sink",
+    "sinks",
+    multiple=True,
+    metavar="URI",
+    help="Where else events go, such as sqlite:events.db or mqtt://broker/topic. Several times.",
+)
 @click.option("--backend", default="onnxruntime", show_default=True, help="What runs the model.")
 @click.option("--threads", type=click.IntRange(min=0), default=0, help="Of the backend; 0: all.")
 @click.option("--max-frames", type=click.IntRange(min=1), help="Of each source.")
@@ -63,6 +70,7 @@ def command(
     changes: tuple[str, ...],
     events: Path | None,
     video: Path | None,
+    sinks: tuple[str, ...],
     backend: str,
     threads: int,
     max_frames: int | None,
@@ -86,7 +94,7 @@ def command(
     app = open_app(what, bundle, read_changes(changes, line))
     bar, compiling = Bar(), EngineBar()
     request = RunRequest(
-        sources, bundle, backend, threads, events, video, compiling, policy, batch_wait
+        sources, bundle, backend, threads, events, video, compiling, policy, batch_wait, sinks
     )
     with compiling, prepare_run(app, request, [bar]) as run:
         announce(app, run)
