@@ -11,8 +11,8 @@ from typing import Literal
 from edgesdk.apps.folder import App
 from edgesdk.apps.program import Program, Scene
 from edgesdk.backends import load_backend_for
+from edgesdk.backends.base import ShowProgress, no_progress
 from edgesdk.backends.pictures import pictures_of
-from edgesdk.backends.tensorrt.building.built import ShowProgress, no_progress
 from edgesdk.bundle import Bundle, open_bundle
 from edgesdk.errors import ModelError, UsageError
 from edgesdk.model import Model, read_model
