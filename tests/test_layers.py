@@ -28,7 +28,7 @@ LAYERS = [
     {"zoo"},
     {"bundle", "spec"},
     {"pictures"},
-    {"model", "devices", "board", "preprocess", "video"},
+    {"model", "devices", "board", "preprocess", "video", "capture"},
     {"tensors", "frames", "detections", "geometry"},
     {"errors", "_optional", "_resources", "_digest", "_config", "_files", "_version", "_progress"},
 ]

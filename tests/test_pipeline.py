@@ -34,12 +34,16 @@ class Frames:
         self.closed_in: list[str] = []
         self.given = 0
         self._before = before
+        self.stopped = False
 
     def __iter__(self) -> Iterator[Frame]:
         for i in range(self.count):
             self._before(i)
             self.given += 1
             yield Frame(IMAGE, i, i * 100_000_000, time.monotonic_ns(), self.name)
+
+    def stop(self) -> None:
+        self.stopped = True
 
     def close(self) -> None:
         self.closed_in.append(threading.current_thread().name)
@@ -116,7 +120,7 @@ def test_every_frame_passes_every_stage_in_order() -> None:
     summary = Pipeline(Frames(3), [note("a"), note("b")], [record]).run()
     assert trace == ["a0", "b0", "a1", "b1", "a2", "b2"]
     assert record.seen == [0, 1, 2]
-    assert (summary.frames_read, summary.frames_processed, summary.frames_dropped) == (3, 3, 0)
+    assert (summary.frames_captured, summary.frames_processed, summary.frames_dropped) == (3, 3, 0)
     assert summary.ended == "source ended"
 
 
@@ -161,12 +165,16 @@ def test_a_slow_consumer_of_a_camera_gets_the_newest_frames_and_the_rest_are_cou
     record = Record()
     summary = Pipeline(Camera(60, before, live=True), [Step("work", work)], [record]).run()
     assert record.seen == [0, 59]
-    assert (summary.frames_read, summary.frames_processed, summary.frames_dropped) == (60, 2, 58)
+    assert (summary.frames_captured, summary.frames_processed, summary.frames_dropped) == (
+        60,
+        2,
+        58,
+    )
 
 
 def test_the_policy_can_be_chosen_against_the_source() -> None:
     record = Record()
-    Pipeline(Frames(30, live=True), [sleeping(0.001)], [record], policy="lossless").run()
+    Pipeline(Frames(30, live=True), [sleeping(0.001)], [record], policy="all").run()
     assert record.seen == list(range(30))
 
 

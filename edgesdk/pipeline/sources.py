@@ -56,6 +56,9 @@ class VideoSource:
     def __iter__(self) -> Iterator[Frame]:
         return iter(self._reader)
 
+    def stop(self) -> None:
+        """Its next frame always comes soon."""
+
     def close(self) -> None:
         """Nothing stays open between iterations."""
 
@@ -80,6 +83,9 @@ class PictureSource:
         for index, picture in enumerate(self._pictures):
             time_ns = round(index * 1e9 / self.fps)
             yield Frame(picture.image, index, time_ns, time.monotonic_ns(), picture.name)
+
+    def stop(self) -> None:
+        """Its next picture always comes soon."""
 
     def close(self) -> None:
         """Say what was left out."""
@@ -107,6 +113,9 @@ class SimSource:
             time_ns = round(index * 1e9 / self.fps)
             image = self.scene.frame(index)
             yield Frame(image, index, time_ns, time.monotonic_ns(), self.name)
+
+    def stop(self) -> None:
+        """Its next frame always comes soon."""
 
     def close(self) -> None:
         """There is nothing to free."""

@@ -1,0 +1,1 @@
+"""Cameras and streams: opened where they can be killed, watched, and opened again."""
