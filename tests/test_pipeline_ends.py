@@ -24,6 +24,9 @@ def hanging() -> Iterator[threading.Event]:
     event = threading.Event()
     yield event
     event.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("edgesdk-"):
+            thread.join(10)
 
 
 class Hangs(Frames):
@@ -149,7 +152,7 @@ def test_stop_leaves_a_playable_video_though_the_camera_hangs(
     assert read_video(tmp_path / "v.mp4").count == summary.frames_processed == 6
 
 
-def test_an_interrupt_of_the_caller_ends_the_run_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_of_the_caller_ends_the_run_in_order() -> None:
     """Ctrl-C in a program of one's own, which sets no signal handler."""
     import _thread  # noqa: PLC0415
 
