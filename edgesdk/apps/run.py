@@ -15,8 +15,8 @@ from edgesdk.apps.folder import App
 from edgesdk.apps.naming import named_sources, of_stream
 from edgesdk.apps.program import Program, Scene
 from edgesdk.backends import load_backend_for
+from edgesdk.backends.base import ShowProgress, no_progress
 from edgesdk.backends.pictures import pictures_of
-from edgesdk.backends.tensorrt.building.built import ShowProgress, no_progress
 from edgesdk.bundle import Bundle, open_bundle
 from edgesdk.errors import ModelError, UsageError
 from edgesdk.model import Model, read_model
@@ -36,7 +36,8 @@ from edgesdk.pipeline import (
     event_file,
     open_source,
 )
-from edgesdk.sinks import SinkFacts, StreamFacts, opened_sinks
+from edgesdk.pipeline.pipeline import STOP_S
+from edgesdk.sinks import Flushing, SinkFacts, StreamFacts, opened_sinks
 from edgesdk.spec import ModelSpec
 from edgesdk.tensors import Runner
 from edgesdk.vision.decoders import make_decoder
@@ -153,7 +154,8 @@ def _with_model(
                     stream.name,
                 )
                 for stream, stages in streams
-            ]
+            ],
+            STOP_S + sum(sink.flush_s for sink in opened if isinstance(sink, Flushing)),
         )
         prepared = tuple(stream for stream, _ in streams)
         yield PreparedRun(pipeline, chosen, prepared, opened, (*known, *pictures.warnings))

@@ -3,6 +3,7 @@
 from edgesdk.sinks.facts import SinkFacts, StreamFacts
 from edgesdk.sinks.opening import (
     Addressed,
+    Flushing,
     Measured,
     Observer,
     OpenedSinks,
@@ -14,6 +15,7 @@ from edgesdk.sinks.uri import SinkUri
 
 __all__ = [
     "Addressed",
+    "Flushing",
     "Measured",
     "Observer",
     "OpenedSinks",

@@ -86,7 +86,7 @@ class Delivery:
         self._numbering = Numbering(facts)
         self._outbox = outbox
         self._courier = courier
-        self._flush_s = flush_s
+        self.flush_s = flush_s
         self._fresh: deque[tuple[str, str]] = deque()
         self._changed = threading.Condition()
         self._closing = False
@@ -117,8 +117,8 @@ class Delivery:
             self._closing = True
             self._changed.notify_all()
         self._storing.join(JOIN_S)
-        self._ending.ask(self._flush_s)
-        self._sending.join(self._flush_s + JOIN_S)
+        self._ending.ask(self.flush_s)
+        self._sending.join(self.flush_s + JOIN_S)
         alive = [t.name for t in (self._storing, self._sending) if t.is_alive()]
         if alive:
             _log.warning("%s did not end in time; left behind", " and ".join(alive))

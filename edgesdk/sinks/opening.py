@@ -64,6 +64,16 @@ class Addressed(Protocol):
 
 
 @runtime_checkable
+class Flushing(Protocol):
+    """A sink whose end takes a while, because others may be slow."""
+
+    @property
+    def flush_s(self) -> float:
+        """How long `close` usually takes at most."""
+        ...
+
+
+@runtime_checkable
 class Observer(Protocol):
     """A sink that shows how the others are."""
 

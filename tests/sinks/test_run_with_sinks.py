@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from edgesdk.apps import RunRequest, load_app, prepare_run
 from edgesdk.errors import BackendError, UnknownName, UsageError
 from edgesdk.sinks import Addressed
 from tests.command import edgesdk
+from tests.sinks.samples import eventually
 
 pytest.importorskip("onnxruntime")
 
@@ -128,3 +132,39 @@ def test_metrics_are_served_while_the_app_runs(tmp_path: Path) -> None:
         run.pipeline.run(5)
     assert "edgesdk_frames_processed_total" in look.text
     assert 'edgesdk_stage_seconds_count{stage="inference"}' in look.text
+
+
+def test_ctrl_c_leaves_events_in_the_outbox_and_every_file_whole(tmp_path: Path) -> None:
+    """Nobody listens on port 9."""
+    sinks = [
+        f"http://127.0.0.1:9/x#outbox={tmp_path}/box.sqlite&flush=3s",
+        f"sqlite:{tmp_path}/a.db",
+        f"video:{tmp_path}/a.mp4",
+    ]
+    options = [word for place in sinks for word in ("--sink", place)]
+    source = "sim://traffic?seed=3&frames=100000"
+    command = [sys.executable, "-m", "edgesdk", "run", str(APP), "--source", source, *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as run:
+
+        def has_rows() -> bool:
+            return (tmp_path / "a.db").exists() and counted(tmp_path / "a.db", "crossing") > 0
+
+        eventually(has_rows, 90)
+        run.send_signal(signal.SIGINT)
+        _, said = run.communicate(timeout=60)
+    assert run.returncode == 130, said
+    assert b"left behind" not in said
+    stored = counted(tmp_path / "a.db", "crossing")
+    assert f"{stored} events are not delivered yet".encode() in said
+    assert counted(tmp_path / "box.sqlite", "messages") == stored
+    assert cv2.VideoCapture(str(tmp_path / "a.mp4")).read()[0]
+
+
+def counted(path: Path, table: str) -> int:
+    connection = sqlite3.connect(path)
+    try:
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
+    finally:
+        connection.close()
