@@ -16,6 +16,7 @@ EXTRA_OF = {
     "jtop": "telemetry",
     "paho": "mqtt",
     "prometheus_client": "metrics",
+    "uvicorn": "web",
 }
 """Top-level module name -> the extra of edgesdk that installs it."""
 

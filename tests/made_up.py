@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edgesdk.frames import Frame
-from edgesdk.pipeline import Packet, Stage, Step
+from edgesdk.pipeline import Packet, Step
 
 IMAGE = np.zeros((4, 6, 3), np.uint8)
 NO_WAIT: Callable[[int], None] = lambda index: None  # noqa: E731
@@ -76,7 +76,7 @@ class Shared:
     work: Callable[[Sequence[Packet]], None] = lambda packets: None
     batch: int = 1
     wait_s: float = 0.5
-    then: tuple[Stage, ...] = ()
+    joined: int = 0
     batches: list[list[tuple[str, int]]] = field(default_factory=list)
     name: str = "inference"
 

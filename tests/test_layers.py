@@ -43,6 +43,7 @@ HEAVY_ONLY_IN = {
     "torch": "importers/",
     "tensorflow": "importers/",
     "jax": "importers/",
+    "uvicorn": "web/",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import tracemalloc
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -274,6 +275,6 @@ def sleeping_not(name: str) -> Step:
 
 
 def resident_kb() -> int:
-    with open("/proc/self/status") as status:
+    with Path("/proc/self/status").open() as status:
         line = next(line for line in status if line.startswith("VmRSS"))
     return int(line.split()[1])

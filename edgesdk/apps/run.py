@@ -15,8 +15,8 @@ from edgesdk.apps.folder import App
 from edgesdk.apps.naming import named_sources, of_stream
 from edgesdk.apps.program import Program, Scene
 from edgesdk.backends import load_backend_for
+from edgesdk.backends.base import ShowProgress, no_progress
 from edgesdk.backends.pictures import pictures_of
-from edgesdk.backends.tensorrt.building.built import ShowProgress, no_progress
 from edgesdk.bundle import Bundle, open_bundle
 from edgesdk.errors import ModelError, UsageError
 from edgesdk.model import Model, read_model

@@ -142,11 +142,17 @@ def show(run: PreparedRun, summary: RunSummary) -> None:
         f" ({state(summary.streams[0]) if len(summary.streams) == 1 else summary.ended})",
         highlight=False,
     )
-    for stream in summary.streams:
-        if stream.error:
-            click.secho(f"{stream.name}: {stream.error}", fg="red", err=True)
     for path in _files(run) if summary.frames_processed else ():
         console.print(f"written: {path}", highlight=False, soft_wrap=True)
+
+
+def tell_failures(summary: RunSummary) -> bool:
+    """Say on stderr which streams failed while others went on; True: there are some."""
+    failed = [stream for stream in summary.streams if stream.error]
+    for stream in failed:
+        click.secho("error: ", fg="red", nl=False, err=True)
+        click.echo(stream.error, err=True)
+    return bool(failed)
 
 
 def _files(run: PreparedRun) -> list[Path]:

@@ -113,7 +113,7 @@ class Running:
         # One box for all: results keep their order, and few wait however many streams there are.
         last: Mailboxes[Parcel] = Mailboxes([Box(max(2, shared.batch))], _drop)
         self._boxes.append(last)
-        names = [shared.name, *(stage.name for stage in shared.then)]
+        names = [shared.name, *(stage.name for stage in lanes[0].split.joined)]
         self._workers.append(Worker("inference", names, Inferring(shared, lanes, ready, last)))
         return last
 

@@ -189,7 +189,7 @@ class Inferring:
         for parcel, packet in zip(parcels, packets, strict=True):
             parcel.take_back(packet)
             parcel.timings_ns[self._stage.name] = took_ns
-            _advance(parcel, self._stage.then)
+            _advance(parcel, parcel.lane.split.joined)
 
 
 class Delivering:
