@@ -11,7 +11,7 @@ from edgesdk.errors import UsageError
 from edgesdk.frames import Frame
 from edgesdk.pictures import PictureSet, open_pictures
 from edgesdk.pipeline.protocols import Source
-from edgesdk.sim import TrafficScene, parse_uri
+from edgesdk.sim import open_simulation
 from edgesdk.video import UNSTATED_FPS, VIDEO_SUFFIXES, VideoReader, read_video
 
 WORKS_NOW = (
@@ -31,7 +31,7 @@ def open_source(text: str) -> Source:
     """
     scheme, colons, _ = text.partition("://")
     if colons and scheme == "sim":
-        return SimSource(text)
+        return open_simulation(text)
     if colons or text.startswith("/dev/"):
         kind = scheme if colons else "camera device"
         raise UsageError(f"{text}: sources of the kind {kind!r} are not supported yet", WORKS_NOW)
@@ -93,29 +93,3 @@ class PictureSource:
         if skipped:
             some = "; ".join(f"{name}: {reason}" for name, reason in list(skipped.items())[:5])
             _log.warning("%d pictures could not be read and were left out: %s", len(skipped), some)
-
-
-class SimSource:
-    """A simulated scene, as fast as it can be drawn; its truth is in `scene`."""
-
-    live = False
-
-    def __init__(self, uri: str) -> None:
-        settings = parse_uri(uri)
-        self.scene = TrafficScene(settings)
-        self.name = uri
-        self.fps = settings.fps
-        self.size = (settings.width, settings.height)
-        self.count: int | None = settings.frames
-
-    def __iter__(self) -> Iterator[Frame]:
-        for index in range(self.scene.settings.frames):
-            time_ns = round(index * 1e9 / self.fps)
-            image = self.scene.frame(index)
-            yield Frame(image, index, time_ns, time.monotonic_ns(), self.name)
-
-    def stop(self) -> None:
-        """Its next frame always comes soon."""
-
-    def close(self) -> None:
-        """There is nothing to free."""
