@@ -6,8 +6,7 @@ seed has the same faults, and a test can ask beforehand what will happen to a fr
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -15,6 +14,8 @@ from numpy.typing import NDArray
 
 Missing = Literal["", "dropped", "frozen", "disconnected"]
 """Why a frame never comes; empty: it comes."""
+
+_LONGEST_S = 1e8
 
 
 @dataclass(frozen=True)
@@ -52,19 +53,30 @@ class FaultSettings:
         for name in ("drop", "corrupt"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} should be from 0 to 1, found {getattr(self, name)}")
-        for name in self.__dataclass_fields__:
-            value = getattr(self, name)
-            least = -math.inf if name == "clock_jump_s" else 0
-            if not (least <= value and math.isfinite(value)):
-                raise ValueError(f"{name} should be a number from 0, found {value}")
-        for name in ("freeze", "disconnect", "clock_jump"):
-            every = getattr(self, f"{name}_every_s")
-            if name != "disconnect" and every <= 0:
-                raise ValueError(f"{name}_every_s should be more than 0, found {every}")
-            if name != "clock_jump" and 0 < every <= getattr(self, f"{name}_s"):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            least = -_LONGEST_S if field.name == "clock_jump_s" else 0
+            if field.name != "seed" and not least <= value <= _LONGEST_S:
                 raise ValueError(
-                    f"{name}_s should be shorter than {name}_every_s ({every:g}),"
-                    f" found {getattr(self, f'{name}_s'):g}"
+                    f"{field.name} should be from {least:g} to {_LONGEST_S:g}, found {value}"
+                )
+        if self.seed < 0:
+            raise ValueError(f"seed should be 0 or more, found {self.seed}")
+        self._check_spans()
+
+    def _check_spans(self) -> None:
+        for name in ("freeze_every_s", "clock_jump_every_s"):
+            if getattr(self, name) < 1e-3:
+                raise ValueError(f"{name} should be 0.001 or more, found {getattr(self, name)}")
+        for name in ("disconnect_every_s", "resize_every_s"):
+            if 0 < getattr(self, name) < 1e-3:
+                raise ValueError(f"{name} should be 0 or more than 0.001")
+        for name in ("freeze", "disconnect"):
+            lasts_s, every_s = getattr(self, f"{name}_s"), getattr(self, f"{name}_every_s")
+            if 0 < every_s <= lasts_s:
+                raise ValueError(
+                    f"{name}_s should be shorter than {name}_every_s ({every_s:g}),"
+                    f" found {lasts_s:g}"
                 )
 
     @property
@@ -76,20 +88,19 @@ class FaultSettings:
         """What befalls the frame of this number and media time."""
         rng = np.random.default_rng((self.seed, 20, index))
         dropped, corrupt, late = rng.random(3)
-        time_s = time_ns / 1e9
         return Fault(
-            missing=self._missing(time_s, dropped < self.drop),
+            missing=self._missing(time_ns, dropped < self.drop),
             corrupt=bool(corrupt < self.corrupt),
             late_ns=round(late * self.jitter_s * 1e9),
-            clock_ns=round(int(time_s / self.clock_jump_every_s) * self.clock_jump_s * 1e9),
-            halved=self.resize_every_s > 0 and int(time_s / self.resize_every_s) % 2 == 1,
-            fails=0 < self.fail_after_s <= time_s,
+            clock_ns=_spans(time_ns, self.clock_jump_every_s) * _ns(self.clock_jump_s),
+            halved=_spans(time_ns, self.resize_every_s) % 2 == 1,
+            fails=0 < _ns(self.fail_after_s) <= time_ns,
         )
 
-    def _missing(self, time_s: float, dropped: bool) -> Missing:
-        if _within(time_s, self.disconnect_every_s, self.disconnect_s):
+    def _missing(self, time_ns: int, dropped: bool) -> Missing:
+        if _within(time_ns, self.disconnect_every_s, self.disconnect_s):
             return "disconnected"
-        if _within(time_s, self.freeze_every_s, self.freeze_s):
+        if _within(time_ns, self.freeze_every_s, self.freeze_s):
             return "frozen"
         return "dropped" if dropped else ""
 
@@ -130,6 +141,15 @@ def garbled(image: NDArray[np.uint8], seed: int, index: int) -> NDArray[np.uint8
     return spoilt
 
 
-def _within(time_s: float, every_s: float, lasts_s: float) -> bool:
+def _ns(seconds: float) -> int:
+    return round(seconds * 1e9)
+
+
+def _spans(time_ns: int, every_s: float) -> int:
+    """How many whole spans of `every_s` have passed; 0 where it is 0."""
+    return time_ns // _ns(every_s) if every_s else 0
+
+
+def _within(time_ns: int, every_s: float, lasts_s: float) -> bool:
     """Whether a fault that begins at every multiple of `every_s` but 0 holds at this time."""
-    return every_s > 0 and time_s >= every_s and time_s % every_s < lasts_s
+    return _spans(time_ns, every_s) > 0 and time_ns % _ns(every_s) < _ns(lasts_s)
