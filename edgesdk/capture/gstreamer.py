@@ -19,7 +19,8 @@ from edgesdk.errors import DataError
 
 _NVVIDCONV = {0: 0, 90: 3, 180: 2, 270: 1}
 """Degrees clockwise -> flip-method of nvvidconv, which counts anticlockwise."""
-_VIDEOFLIP = {90: "clockwise", 180: "rotate-180", 270: "counterclockwise"}
+_VIDEOFLIP = {90: "90r", 180: "180", 270: "90l"}
+"""Degrees clockwise -> video-direction of videoflip; 1.22 ignores the older `method`."""
 
 
 @dataclass(frozen=True)
@@ -205,5 +206,5 @@ def _software_tail(asked: CaptureSettings, elements: _Elements) -> tuple[str, ..
     turn: tuple[str, ...] = ()
     if asked.rotation:
         elements.need("videoflip")
-        turn = (f"videoflip method={_VIDEOFLIP[asked.rotation]}",)
+        turn = (f"videoflip video-direction={_VIDEOFLIP[asked.rotation]}",)
     return (*turn, "videoconvert", "video/x-raw,format=BGR")
