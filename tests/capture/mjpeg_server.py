@@ -33,7 +33,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/secret.mjpg":
-            self.send_error(401)
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+            self.end_headers()
         elif self.path in ("/cam.mjpg", "/broken.mjpg"):
             self.stream(self.path == "/broken.mjpg")
         else:
