@@ -2,9 +2,10 @@
 
     python -m benchmarks.pipeline.recovery [--times 20] [--away-s 10] [--freezes 5]
 
-Both readers at once, each with a server of its own: OpenCV from pip (FFmpeg) and the distribution's
-(GStreamer). "Beyond the back-off" is from the first try after the server is up (or from when it is up,
-when the camera is trying already) to the first frame, failed tries and their waits included. Prints one JSON object.
+Both readers at once, each with a server of its own: OpenCV from pip (FFmpeg) and the
+distribution's (GStreamer). "Beyond the back-off" is from the first try after the server is up (or
+from when it is up, when the camera is trying already) to the first frame, failed tries and their
+waits included. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from tests.capture.traces import children, open_files, shared_memory
 
 READERS = ("ffmpeg", "gstreamer")
 WATCHDOG_S = 2.0
+STEADY_S = 1.0
+"""Frames before the next kill, so that each time begins with the first wait."""
 GIVEN_UP_S = 60.0
 
 
@@ -47,7 +50,7 @@ def main(times: int = 20, away_s: float = 10.0, freezes: int = 5) -> dict[str, A
 def _one(reader: str, times: int, away_s: float, freezes: int) -> dict[str, Any]:
     server = rtsp_server("640x352")
     address = f"rtsp://127.0.0.1:{server.port}/cam?watchdog_ms={WATCHDOG_S * 1000:.0f}"
-    camera = camera_by(reader, address, Recovery(kept_changes=100_000))
+    camera = camera_by(reader, address, Recovery(steady_s=STEADY_S, kept_changes=100_000))
     try:
         with camera:
             stream = iter(camera)
@@ -74,6 +77,7 @@ def _one(reader: str, times: int, away_s: float, freezes: int) -> dict[str, Any]
 
 
 def _killed(server: Server, camera: Camera, stream: Iterator[Frame], away_s: float) -> float | None:
+    time.sleep(1.5 * STEADY_S)
     known = camera.stats().reconnects
     server.kill()
     time.sleep(away_s)
