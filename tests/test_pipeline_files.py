@@ -157,7 +157,7 @@ def test_an_unreadable_picture_is_left_out_and_named(
         cv2.imwrite(str(tmp_path / f"p{i}.png"), np.full((20, 30, 3), i, np.uint8))
     (tmp_path / "p3.png").write_bytes(b"no picture")
     summary = Pipeline(open_source(str(tmp_path)), []).run()
-    assert summary.frames_read == 2
+    assert summary.frames_captured == 2
     assert "1 pictures could not be read" in caplog.text
     assert "p3.png" in caplog.text
 

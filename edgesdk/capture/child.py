@@ -27,6 +27,8 @@ POLITE_S = 0.5
 """How long a capture process may take to release its device before it is killed."""
 KILLED_S = 2.0
 """How long the system may take to end a killed process."""
+LAST_WORDS = ("ended", "lost", "fatal")
+"""Kinds of news after which there is none."""
 CHILD = Path(child_main.__file__)
 
 _log = logging.getLogger("edgesdk.capture")
@@ -125,6 +127,8 @@ class Child:
                 return [*told, News("lost", reason=self._epitaph())]
             one = self._understand(json.loads(data), fds)
             told += [one] if one else []
+            if one and one.kind in LAST_WORDS:
+                return told
 
     def hear_talk(self) -> None:
         """Read what OpenCV and its libraries have written, without waiting."""

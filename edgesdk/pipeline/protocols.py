@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from edgesdk.capture.stats import SourceState, SourceStats, StateChange
@@ -10,6 +10,7 @@ from edgesdk.frames import Frame
 from edgesdk.pipeline.packet import Packet
 
 __all__ = [
+    "BatchStage",
     "Sink",
     "Source",
     "SourceState",
@@ -83,6 +84,40 @@ class Stage(Protocol):
 
     def __call__(self, packet: Packet) -> Packet:
         """The packet with what this stage adds."""
+        ...
+
+
+@runtime_checkable
+class BatchStage(Protocol):
+    """A stage that has a thread of its own, that several streams may share, and that may work on
+    several packets at once: inference."""
+
+    @property
+    def name(self) -> str:
+        """Under which it is timed and named in errors."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """At most so many packets at once."""
+        ...
+
+    @property
+    def wait_s(self) -> float:
+        """How long to wait, from the first packet on, for so many."""
+        ...
+
+    @property
+    def joined(self) -> int:
+        """So many of the stages that follow work in its thread, before the next `run_batch`."""
+        ...
+
+    def __call__(self, packet: Packet) -> Packet:
+        """The same for one packet."""
+        ...
+
+    def run_batch(self, packets: Sequence[Packet]) -> Sequence[Packet]:
+        """A packet for each of `packets` (1 to `batch`), in their order."""
         ...
 
 
