@@ -22,12 +22,14 @@ def answer(pipeline: str, element: str, name: str) -> dict[str, object]:
         parsed = Gst.parse_launch(pipeline)
     except GLib.Error as error:
         return {"error": error.message}
-    kinds = [each.get_factory().get_name() for each in parsed.children]
-    wanted = [each for each in parsed.children if each.get_factory().get_name() == element]
-    value = wanted[0].get_property(name) if wanted and name else None
-    if isinstance(value, Gst.Caps):
-        value = value.to_string()
-    return {"elements": kinds[::-1], "value": value}
+    kinds = sorted(each.get_factory().get_name() for each in parsed.children)
+    values = [
+        each.get_property(name)
+        for each in parsed.children
+        if name and each.get_factory().get_name() == element
+    ]
+    shown = [value.to_string() if isinstance(value, Gst.Caps) else value for value in values]
+    return {"elements": kinds, "values": shown}
 
 
 for line in sys.stdin:

@@ -18,7 +18,6 @@ import pytest
 from edgesdk.pipeline import Pipeline, Step
 from edgesdk.sinks import open_sink
 from edgesdk.web import WebPage
-from edgesdk.web.door import Door
 from tests.web.running import (
     ask,
     facts,
