@@ -12,6 +12,13 @@ _OTHERS = re.compile(
     r"|^(\w*(?:Error|Exception): .*|OpenCV: .*)"
 )
 _SIZE = re.compile(r"^Reinit context to (\d+x\d+)")
+_GSTREAMER = re.compile(
+    r"^.*GStreamer warning: Embedded video playback halted; module (\w+) reported: "
+)
+_ONLY_FOLLOWS = re.compile(
+    r"can't be used to capture|pipeline have not been created|unable to start pipeline"
+)
+"""What OpenCV adds to an error that has been told; it says less than that one."""
 _ERROR = 16
 """FFmpeg's AV_LOG_ERROR; smaller numbers are worse."""
 _WARNING = 24
@@ -59,4 +66,6 @@ class Complaints:
             self._keep(found[1] or found[2] or "")
 
     def _keep(self, text: str) -> None:
-        self.last = without_secrets(text)[:_LONGEST] or self.last
+        if text and not (self.last and _ONLY_FOLLOWS.search(text)):
+            plain = _GSTREAMER.sub(r"\1: ", text)
+            self.last = without_secrets(plain)[:_LONGEST]
