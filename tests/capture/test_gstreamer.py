@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgesdk.capture import parse_source
+from edgesdk.capture import Camera, Opening, parse_source
 from edgesdk.capture.gstreamer import build_pipeline, quoted
 from edgesdk.capture.machine import PLUGIN_OF, installed_elements
 from edgesdk.errors import ConfigError, DataError
@@ -336,7 +337,18 @@ def test_every_frame_of_a_file_comes_turned_as_asked(clip: Path, degrees: int) -
     assert white.count(True) == 1
 
 
-class Camera(http.server.BaseHTTPRequestHandler):
+def test_a_file_that_gstreamer_decodes_comes_whole_and_in_order_and_ends(clip: Path) -> None:
+    """As on a board, where its process reads it by the hardware's elements."""
+    read("videotestsrc num-buffers=1 ! videoconvert ! video/x-raw,format=BGR ! appsink")
+    text = pipeline(str(clip), installed_elements(), newest=False)
+    opening = Opening(text, "gstreamer", live=False, python=DEBIAN)
+    camera = Camera(opening, name=clip.name, keep="all")
+    with closing(camera):
+        frames = [(frame.index, frame.width) for frame in camera]
+    assert frames == [(index, 160) for index in range(40)]
+
+
+class HttpCamera(http.server.BaseHTTPRequestHandler):
     """Sends JPEG pictures without end, as cameras with http:// do."""
 
     picture = b""
@@ -360,8 +372,8 @@ def test_pictures_of_an_http_camera_come(clip: Path) -> None:
     cv2 = pytest.importorskip("cv2", reason="needs the package opencv-python")
     picture = np.zeros((96, 160, 3), np.uint8)
     picture[:32, :32] = (255, 0, 0)
-    Camera.picture = cv2.imencode(".jpg", picture)[1].tobytes()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+    HttpCamera.picture = cv2.imencode(".jpg", picture)[1].tobytes()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), HttpCamera)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
