@@ -12,6 +12,13 @@ _OTHERS = re.compile(
     r"|^(\w*(?:Error|Exception): .*|OpenCV: .*)"
 )
 _SIZE = re.compile(r"^Reinit context to (\d+x\d+)")
+_GSTREAMER = re.compile(
+    r"^.*GStreamer warning: Embedded video playback halted; module (\w+) reported: "
+)
+_ONLY_FOLLOWS = re.compile(
+    r"can't be used to capture|pipeline have not been created|unable to start pipeline"
+)
+"""What OpenCV adds to an error that has been told; it says less than that one."""
 _ERROR = 16
 """FFmpeg's AV_LOG_ERROR; smaller numbers are worse."""
 _WARNING = 24
@@ -27,7 +34,7 @@ class Complaints:
         self._size = ""
         self._resized = False
         self.last = ""
-        """The last warning or error, without passwords; empty when there was none."""
+        """The last warning or error since a frame came, without passwords; empty: none."""
 
     def hear(self, data: bytes) -> None:
         """Take in a piece of the output."""
@@ -37,8 +44,9 @@ class Complaints:
             self._read(line.decode(errors="replace").strip())
 
     def take_broken(self) -> bool:
-        """True when FFmpeg has told of an error since the last time this was asked."""
+        """A frame has come. True when FFmpeg has told of an error since the one before."""
         broken, self._broken = self._broken, False
+        self.last = ""  # It is not why the next one will be missing.
         return broken
 
     def take_resized(self) -> bool:
@@ -59,4 +67,6 @@ class Complaints:
             self._keep(found[1] or found[2] or "")
 
     def _keep(self, text: str) -> None:
-        self.last = without_secrets(text)[:_LONGEST] or self.last
+        if text and not (self.last and _ONLY_FOLLOWS.search(text)):
+            plain = _GSTREAMER.sub(r"\1: ", text)
+            self.last = without_secrets(plain)[:_LONGEST]

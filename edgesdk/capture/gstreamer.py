@@ -14,12 +14,13 @@ from fractions import Fraction
 
 from edgesdk.capture.machine import PACKAGE_OF, Has
 from edgesdk.capture.settings import CaptureSettings
-from edgesdk.capture.uri import SourceUri
-from edgesdk.errors import DataError
+from edgesdk.capture.uri import SourceUri, without_secrets
+from edgesdk.errors import ConfigError, DataError
 
 _NVVIDCONV = {0: 0, 90: 3, 180: 2, 270: 1}
 """Degrees clockwise -> flip-method of nvvidconv, which counts anticlockwise."""
-_VIDEOFLIP = {90: "clockwise", 180: "rotate-180", 270: "counterclockwise"}
+_VIDEOFLIP = {90: "90r", 180: "180", 270: "90l"}
+"""Degrees clockwise -> video-direction of videoflip; 1.22 ignores the older `method`."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,14 @@ def build_pipeline(uri: SourceUri, has: Has, *, newest: bool) -> Built:
 def quoted(text: str) -> str:
     """A property's value so that gst_parse_launch takes every character literally.
 
-    Quotation marks would not do: a backslash before the closing one hides it.
+    Quotation marks would not do: a backslash before the closing one hides it. Raises ConfigError
+    for a value that ends in a backslash: GStreamer's grammar cannot say where it is over.
     """
+    if text.endswith("\\"):
+        raise ConfigError(
+            f"{without_secrets(text)}: ends in a backslash, which GStreamer cannot be given",
+            "rename it, or link to it under another name",
+        )
     return re.sub(r"([^\w./:@%+,=-])", r"\\\1", text, flags=re.ASCII)
 
 
@@ -205,5 +212,5 @@ def _software_tail(asked: CaptureSettings, elements: _Elements) -> tuple[str, ..
     turn: tuple[str, ...] = ()
     if asked.rotation:
         elements.need("videoflip")
-        turn = (f"videoflip method={_VIDEOFLIP[asked.rotation]}",)
+        turn = (f"videoflip video-direction={_VIDEOFLIP[asked.rotation]}",)
     return (*turn, "videoconvert", "video/x-raw,format=BGR")

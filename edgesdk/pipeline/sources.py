@@ -12,13 +12,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesdk.capture import CaptureSettings, Recovery, open_camera, parse_source
+from edgesdk.capture import (
+    CaptureSettings,
+    Recovery,
+    SourceUri,
+    choose,
+    open_camera,
+    parse_source,
+)
 from edgesdk.capture.keeper import Keep
 from edgesdk.errors import DataError
 from edgesdk.frames import Frame
 from edgesdk.pictures import PictureSet, is_pattern, open_pattern, open_pictures
 from edgesdk.pipeline.protocols import Source
-from edgesdk.sim import TrafficScene, parse_uri
+from edgesdk.sim import open_simulation
 from edgesdk.video import UNSTATED_FPS, VideoReader, read_video
 
 _log = logging.getLogger(__name__)
@@ -43,15 +50,23 @@ def open_source(
         return FrameIterable(what)
     uri = parse_source(what)
     if uri.kind == "sim":
-        return SimSource(uri.location)
+        return open_simulation(uri.location)
     if uri.kind == "pictures":
         pictures = (
             open_pattern(uri.location) if is_pattern(uri.location) else open_pictures(uri.location)
         )
         return PictureSource(pictures, uri.settings)
     if uri.kind == "video":
-        return VideoSource(Path(uri.location), uri.settings)
+        return _video(uri, recovery)
     return open_camera(uri, recovery, keep)
+
+
+def _video(uri: SourceUri, recovery: Recovery | None) -> Source:
+    """Read in this process, but by GStreamer in one of its own where a board decodes."""
+    plain = VideoSource(Path(uri.location), uri.settings)
+    if choose(uri).reader == "gstreamer":
+        return open_camera(uri, recovery, "all")
+    return plain
 
 
 class VideoSource:
@@ -113,32 +128,6 @@ class PictureSource:
         if skipped:
             some = "; ".join(f"{name}: {reason}" for name, reason in list(skipped.items())[:5])
             _log.warning("%d pictures could not be read and were left out: %s", len(skipped), some)
-
-
-class SimSource:
-    """A simulated scene, as fast as it can be drawn; its truth is in `scene`."""
-
-    live = False
-
-    def __init__(self, uri: str) -> None:
-        settings = parse_uri(uri)
-        self.scene = TrafficScene(settings)
-        self.name = uri
-        self.fps = settings.fps
-        self.size = (settings.width, settings.height)
-        self.count: int | None = settings.frames
-
-    def __iter__(self) -> Iterator[Frame]:
-        for index in range(self.scene.settings.frames):
-            time_ns = round(index * 1e9 / self.fps)
-            image = self.scene.frame(index)
-            yield Frame(image, index, time_ns, time.monotonic_ns(), self.name)
-
-    def stop(self) -> None:
-        """Its next frame always comes soon."""
-
-    def close(self) -> None:
-        """There is nothing to free."""
 
 
 class FrameIterable:

@@ -1,4 +1,4 @@
-"""A real RTSP server that is killed, frozen, resized and locked, read by FFmpeg and by GStreamer."""
+"""A real RTSP server that is killed, frozen and resized, read by FFmpeg and by GStreamer."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_a_wrong_path_is_an_error_that_says_so(server: Server, reader: str) -> N
     camera = camera_by(
         reader, f"rtsp://127.0.0.1:{server.port}/nothing", Recovery(first_s=0.5, start_s=4)
     )
-    with pytest.raises(DataError, match="(?i)404|not found"):
+    with pytest.raises(DataError, match=r"(?i)404|not found"):
         _ = camera.size
 
 
@@ -141,7 +141,7 @@ def test_a_wrong_password_is_an_error_that_says_so_and_does_not_show_it(
     try:
         address = f"rtsp://ann:wr0ng@127.0.0.1:{server.port}/cam"
         camera = camera_by(reader, address, Recovery(first_s=0.5, start_s=4))
-        with pytest.raises(DataError, match="(?i)401|unauthori") as caught:
+        with pytest.raises(DataError, match=r"(?i)401|unauthori") as caught:
             _ = camera.size
         assert "wr0ng" not in f"{caught.value} {caplog.text} {camera.name} {camera.stats()}"
         with open_at(server, reader, login="ann:right@") as right:
