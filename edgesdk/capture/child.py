@@ -81,15 +81,18 @@ class News:
 class Child:
     """One capture process. Only `free` may be called from another thread than the owner's."""
 
-    def __init__(self, opening: Opening, keep: Literal["newest", "all"]) -> None:
-        """Start it. Raises OSError when the interpreter cannot be started."""
+    def __init__(self, opening: Opening) -> None:
+        """Start it: it loads OpenCV and waits. Raises OSError when the interpreter cannot run."""
+        self._opening = opening
         self.link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lock = threading.Lock()
         self._ring: Ring | None = None
+        preloaded = [] if opening.opener else ["cv2"]
         try:
             with theirs:
                 self._process = subprocess.Popen(
-                    [opening.python, str(CHILD), str(theirs.fileno())],
+                    [opening.python, str(CHILD), str(theirs.fileno()), *preloaded],
+                    env=opening.variables(),
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
@@ -101,11 +104,14 @@ class Child:
             os.set_blocking(self.talk.fileno(), False)
             self.link.setblocking(False)
             self.complaints = Complaints()
-            with contextlib.suppress(OSError):  # it may have died already: seen when it is read
-                self.link.send(json.dumps(opening.order(keep)).encode())
         except BaseException:
             self.link.close()
             raise
+
+    def begin(self, keep: Literal["newest", "all"]) -> None:
+        """Let it open the camera."""
+        with contextlib.suppress(OSError):  # it may have died already: seen when it is read
+            self.link.send(json.dumps(self._opening.order(keep)).encode())
 
     @property
     def pid(self) -> int:

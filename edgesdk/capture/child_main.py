@@ -1,6 +1,6 @@
 """The process that reads a camera: it may hang or crash in a driver without harm to the app.
 
-It is run as a file (`python child_main.py FD`), by whichever interpreter has the OpenCV that is
+It is run as a file (`python child_main.py FD cv2`), by whichever interpreter has the OpenCV that is
 wanted, and needs nothing of edgesdk and nothing else than OpenCV, NumPy and the standard library.
 
 FD is one end of a Unix socket that keeps messages apart (SOCK_SEQPACKET). Each is a JSON object
@@ -15,6 +15,7 @@ gives it away with "frame"; the other reads it and gives it back with "free". So
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import mmap
@@ -40,7 +41,10 @@ class Link:
         self._free: deque[tuple[int, int]] = deque()
         self._changed = threading.Condition()
         self.stopping = False
-        self.order: dict[str, Any] = json.loads(end.recv(MESSAGE_BYTES))
+        order = end.recv(MESSAGE_BYTES)
+        if not order:
+            os._exit(0)
+        self.order: dict[str, Any] = json.loads(order)
         threading.Thread(target=self._listen, daemon=True).start()
 
     def say(self, kind: str, fds: tuple[int, ...] = (), **fields: Any) -> None:
@@ -143,7 +147,8 @@ def read_frames(link: Link, device: Any, order: dict[str, Any]) -> tuple[str, st
         place = slots.pictures[slot]
         if image.ctypes.data != place.ctypes.data:  # OpenCV did not write it there itself
             place[...] = image
-        stated_ns = round(max(0.0, device.get(0)) * 1e6)  # 0: CAP_PROP_POS_MSEC
+        # 0: CAP_PROP_POS_MSEC. Of a camera it is of no use, and GStreamer's reader warns of it.
+        stated_ns = round(max(0.0, device.get(0)) * 1e6) if order["stated"] else 0
         link.say(
             "frame", ring=slots.number, slot=slot, number=number, dropped=dropped,
             captured_ns=captured_ns, stated_ns=stated_ns,
@@ -162,7 +167,7 @@ def open_device(order: dict[str, Any]) -> Any:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return getattr(module, name)(order["target"])
-    import cv2  # noqa: PLC0415 - the environment is set first
+    import cv2  # noqa: PLC0415 - loaded by main already, while no camera was wanted yet
 
     wanted = [(getattr(cv2, name), round(value)) for name, value in order["properties"]]
     given = [number for pair in wanted for number in pair]
@@ -192,12 +197,19 @@ def main() -> None:
     """Live until the order is done."""
     here = Path(__file__).parent
     sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != here]
-    link = Link(socket.socket(fileno=int(sys.argv[1])))
-    os.environ.update(link.order["environment"])
+    end = socket.socket(fileno=int(sys.argv[1]))
+    missing = ""
+    for name in sys.argv[2:]:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            missing = str(error)
+    link = Link(end)
+    if missing:
+        link.say("fatal", reason=f"{sys.executable} has no usable OpenCV: {missing}")
+        return
     try:
         run(link)
-    except ImportError as error:
-        link.say("fatal", reason=f"{sys.executable} has no usable OpenCV: {error}")
     except Exception as error:  # noqa: BLE001 - it is told, and this process ends with it
         link.say("lost", reason=f"{type(error).__name__}: {error}")
 

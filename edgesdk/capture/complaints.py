@@ -34,7 +34,7 @@ class Complaints:
         self._size = ""
         self._resized = False
         self.last = ""
-        """The last warning or error, without passwords; empty when there was none."""
+        """The last warning or error since a frame came, without passwords; empty: none."""
 
     def hear(self, data: bytes) -> None:
         """Take in a piece of the output."""
@@ -44,8 +44,9 @@ class Complaints:
             self._read(line.decode(errors="replace").strip())
 
     def take_broken(self) -> bool:
-        """True when FFmpeg has told of an error since the last time this was asked."""
+        """A frame has come. True when FFmpeg has told of an error since the one before."""
         broken, self._broken = self._broken, False
+        self.last = ""  # It is not why the next one will be missing.
         return broken
 
     def take_resized(self) -> bool:

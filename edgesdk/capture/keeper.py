@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
@@ -40,6 +41,7 @@ class Keeper:
         self._ledger = Ledger(opening.live)
         self._waiting: deque[Arrived] = deque()
         self._child: Child | None = None
+        self._spare: Child | None = None
         self._stopping = False
         self._wake = -1
         self._thread = threading.Thread(target=self._run, name="edgesdk-camera", daemon=True)
@@ -151,8 +153,10 @@ class Keeper:
 
     def _open(self) -> None:
         self._ledger.new_process()
+        spare, self._spare = self._spare, None
         try:
-            self._child = Child(self._opening, self._keep)
+            self._child = spare or Child(self._opening)
+            self._child.begin(self._keep)
         except (FileNotFoundError, PermissionError) as error:
             with self._changed:
                 self._machine.fail(f"{self._opening.python} cannot be run: {error.strerror}")
@@ -205,6 +209,9 @@ class Keeper:
         self._end_process(polite_s)
         with self._changed:
             self._machine.lost(reason)
+        # The next process loads OpenCV while it waits, so that the next try begins at once.
+        with contextlib.suppress(OSError):
+            self._spare = Child(self._opening)
 
     def _fail(self, reason: str) -> None:
         self._end_process(POLITE_S)
@@ -215,6 +222,9 @@ class Keeper:
         child, self._child = self._child, None
         if child is not None:
             child.end(polite_s)
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.end(0.0)
 
     def _say(self, change: StateChange) -> None:
         level = LEVELS.get(change.state, logging.INFO)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass, field
 from typing import Literal
@@ -35,16 +36,20 @@ class Opening:
     slots: int = 4
     """Pictures that fit in the memory shared with the capture process."""
 
-    def order(self, keep: str) -> dict[str, object]:
-        """The message that starts the capture process's work."""
+    def variables(self) -> dict[str, str]:
+        """The capture process's environment."""
         # FFmpeg's level 40 is the first that tells of a change of size; `Complaints` reads it.
         quiet = {"OPENCV_FFMPEG_LOGLEVEL": "40", "OPENCV_LOG_LEVEL": "WARNING"}
+        return {**os.environ, **quiet, **dict(self.environment)}
+
+    def order(self, keep: str) -> dict[str, object]:
+        """The message that starts the capture process's work."""
         return {
             "kind": "open",
             "target": self.target,
             "api": self.api,
             "properties": self.properties,
-            "environment": {**quiet, **dict(self.environment)},
+            "stated": not self.live,
             "rotate": self.rotate,
             "opener": self.opener,
             "slots": self.slots,

@@ -34,7 +34,7 @@ class Recovery:
     come back at once."""
     steady_s: float = 10.0
     """After so long a time of frames, the next failure begins with `first_s` again."""
-    open_s: float = 15.0
+    open_s: float = 10.0
     """An opening that brings no frame within this time is killed."""
     freeze_s: float = 5.0
     """An open camera that brings no frame for this time is killed."""

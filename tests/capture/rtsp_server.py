@@ -57,8 +57,9 @@ class Feed:
     def push(self) -> bool:
         self.number += 1
         data = picture(self.number, *self.size)
-        for source in self.sources:
-            source.emit("push-buffer", Gst.Buffer.new_wrapped(data))
+        for source in list(self.sources):
+            if source.get_state(0).state == Gst.State.PLAYING:  # before, it has no clock: no times
+                source.emit("push-buffer", Gst.Buffer.new_wrapped(data))
         return True
 
 
