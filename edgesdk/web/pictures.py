@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,7 @@ class Pictures:
     ) -> None:
         """`publish(stream, jpeg)` is called in the encoder's thread; it may not wait."""
         self._cv2 = require("cv2", "show pictures on a web page")
+        _load_font(self._cv2)
         self._draw = draw
         self._between_ns = round(1e9 / fps)
         self._width_px = width_px
@@ -122,3 +124,8 @@ class Pictures:
         _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         self.encoded += 1
         return bytes(data)
+
+
+def _load_font(cv2: ModuleType) -> None:
+    """OpenCV reads its font at the first text, which takes longer than a frame: not in the run."""
+    cv2.putText(np.zeros((32, 32, 3), np.uint8), "0", (0, 20), 0, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
