@@ -120,7 +120,7 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
     The sources are opened first, then the sinks, then the model; files are made with the first
     frame. Raises UsageError, MissingExtra, DataError, BundleError, ModelError or BackendError.
     """
-    sources = [(name, _opened(text, request)) for name, text in _sources(app, request)]
+    sources = [(name, _opened(text, request)) for name, text in sources_of(app, request)]
     chosen = choose_model(app, request.bundle)
     streams = tuple(_stream(app, request, chosen, name, source) for name, source in sources)
     with opened_sinks(_sink_uris(app, request), _facts(app, chosen, streams)) as opened:
@@ -242,7 +242,7 @@ def _of_bundle(path: Path) -> RunModel:
     return RunModel(bundle.model(), spec, "bundle", bundle.digest, precision, str(path), bundle)
 
 
-def _sources(app: App, request: RunRequest) -> tuple[tuple[str, str], ...]:
+def sources_of(app: App, request: RunRequest) -> tuple[tuple[str, str], ...]:
     """(name, source) of each stream; a single one needs no name."""
     asked = request.source or app.source
     texts = (asked,) if isinstance(asked, str) else asked

@@ -14,8 +14,8 @@ from fractions import Fraction
 
 from edgesdk.capture.machine import PACKAGE_OF, Has
 from edgesdk.capture.settings import CaptureSettings
-from edgesdk.capture.uri import SourceUri
-from edgesdk.errors import DataError
+from edgesdk.capture.uri import SourceUri, without_secrets
+from edgesdk.errors import ConfigError, DataError
 
 _NVVIDCONV = {0: 0, 90: 3, 180: 2, 270: 1}
 """Degrees clockwise -> flip-method of nvvidconv, which counts anticlockwise."""
@@ -49,8 +49,14 @@ def build_pipeline(uri: SourceUri, has: Has, *, newest: bool) -> Built:
 def quoted(text: str) -> str:
     """A property's value so that gst_parse_launch takes every character literally.
 
-    Quotation marks would not do: a backslash before the closing one hides it.
+    Quotation marks would not do: a backslash before the closing one hides it. Raises ConfigError
+    for a value that ends in a backslash: GStreamer's grammar cannot say where it is over.
     """
+    if text.endswith("\\"):
+        raise ConfigError(
+            f"{without_secrets(text)}: ends in a backslash, which GStreamer cannot be given",
+            "rename it, or link to it under another name",
+        )
     return re.sub(r"([^\w./:@%+,=-])", r"\\\1", text, flags=re.ASCII)
 
 

@@ -82,9 +82,9 @@ def parse_source(text: str) -> SourceUri:
         return _raw(text, shown)
     scheme, colons, _ = text.partition("://")
     if not colons:
-        return _path(text, shown)
+        return _path(text, text, shown)
     if scheme.lower() == "file":
-        return _path(unquote(text.partition("://")[2]), shown, text)
+        return _path(text, unquote(text.partition("://")[2]), shown)
     if scheme.lower() not in _SCHEMES:
         raise UnknownName("kind of source", scheme, [*_SCHEMES, "file", "gst"])
     kind = _SCHEMES[scheme.lower()]
@@ -124,7 +124,7 @@ def _raw(text: str, shown: str) -> SourceUri:
     return SourceUri(text, shown, "gst", pipeline, CaptureSettings())
 
 
-def _path(path: str, shown: str, text: str = "") -> SourceUri:
+def _path(text: str, path: str, shown: str) -> SourceUri:
     """Settings are told from a file's name, or a glob's ?, by their equals sign."""
     query = ""
     if not Path(path).exists():
@@ -136,7 +136,7 @@ def _path(path: str, shown: str, text: str = "") -> SourceUri:
         kind = "v4l2"
     elif Path(path).suffix.lower() in VIDEO_SUFFIXES and not _many(path):
         kind = "video"
-    return SourceUri(text or path, shown, kind, path, _settings(kind, _pairs(query, shown), shown))
+    return SourceUri(text, shown, kind, path, _settings(kind, _pairs(query, shown), shown))
 
 
 def _many(path: str) -> bool:

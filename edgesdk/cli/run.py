@@ -60,6 +60,9 @@ OUT = click.Path(dir_okay=False, path_type=Path)
     metavar="MS",
     help="How long a model of a larger batch waits until it is full.",
 )
+@click.option(
+    "--print-pipeline", is_flag=True, help="Say how each source would be opened, and end."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def command(
     *,
@@ -76,6 +79,7 @@ def command(
     max_frames: int | None,
     policy: Policy | None,
     batch_wait: float,
+    print_pipeline: bool,
     as_json: bool,
 ) -> None:
     """Run an app (its folder, or a shipped one's name) or a bundle on a source, or on several.
@@ -87,8 +91,9 @@ def command(
     are complete, the summary is printed, and the exit code is 130.
     """
     # Loaded here, so that --help stays fast.
-    from edgesdk.apps import RunRequest, prepare_run  # noqa: PLC0415
+    from edgesdk.apps import RunRequest, prepare_run, sources_of  # noqa: PLC0415
     from edgesdk.cli._engine_progress import EngineBar  # noqa: PLC0415
+    from edgesdk.cli._pipelines import show_pipelines  # noqa: PLC0415
     from edgesdk.cli._run_view import Bar, announce, as_object, expected, show, tell_failures  # noqa: PLC0415
 
     app = open_app(what, bundle, read_changes(changes, line))
@@ -96,6 +101,9 @@ def command(
     request = RunRequest(
         sources, bundle, backend, threads, events, video, compiling, policy, batch_wait, sinks
     )
+    if print_pipeline:
+        show_pipelines(sources_of(app, request), as_json)
+        return
     with compiling, prepare_run(app, request, [bar]) as run:
         announce(app, run)
         bar.begin(expected(run, max_frames))

@@ -12,7 +12,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesdk.capture import CaptureSettings, Recovery, open_camera, parse_source
+from edgesdk.capture import (
+    CaptureSettings,
+    Recovery,
+    SourceUri,
+    choose,
+    open_camera,
+    parse_source,
+)
 from edgesdk.capture.keeper import Keep
 from edgesdk.errors import DataError
 from edgesdk.frames import Frame
@@ -50,8 +57,16 @@ def open_source(
         )
         return PictureSource(pictures, uri.settings)
     if uri.kind == "video":
-        return VideoSource(Path(uri.location), uri.settings)
+        return _video(uri, recovery)
     return open_camera(uri, recovery, keep)
+
+
+def _video(uri: SourceUri, recovery: Recovery | None) -> Source:
+    """Read in this process, but by GStreamer in one of its own where a board decodes."""
+    plain = VideoSource(Path(uri.location), uri.settings)
+    if choose(uri).reader == "gstreamer":
+        return open_camera(uri, recovery, "all")
+    return plain
 
 
 class VideoSource:
