@@ -11,7 +11,6 @@ import contextlib
 import gc
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import threading
@@ -19,16 +18,19 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgesdk._optional import available
 from edgesdk.apps import RunRequest, load_app, prepare_run
-from edgesdk.pipeline import RunSummary
+from edgesdk.pipeline import Pipeline, RunSummary
 from tests.squares import app_folder
 
 APP = """
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, fields, replace
 from edgesdk.pipeline import Event, Step
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ FAULTS = (
     "&clock_jump_every=5s&disconnect=500ms&disconnect_every=7s&resize_every=6s&live=1"
 )
 SMALL = "width=192&height=160&frames=1000000000&fps=25"
-HANGS_UP_S, KILLED_EVERY_S = 6.0, 11.0
+HANGS_UP_S, KILLED_EVERY_S = 12.0, 30.0
 EVERY_S = 1.0
 FIRST_S = 5.0
 METRICS, PAGE = 19191, 19192
@@ -64,7 +66,7 @@ METRICS, PAGE = 19191, 19192
 class Sample:
     """What the process holds at a moment."""
 
-    at_s: float
+    at_ms: int
     frames: int
     """Processed so far."""
     blocks: int
@@ -80,7 +82,9 @@ class Soak:
     """A run under faults, second by second."""
 
     summary: RunSummary
-    samples: tuple[Sample, ...]
+    samples: NDArray[np.int64]
+    """A row for each second, whose columns are the fields of Sample in their order; an array, so
+    that watching does not look like a leak."""
     before: Sample
     after: Sample
     kills: int
@@ -90,15 +94,14 @@ class Soak:
 
         That (Theil and Sen's slope) is moved by neither a peak nor a step that is not repeated.
         """
-        end_s = self.samples[-1].at_s
-        kept = [sample for sample in self.samples if sample.at_s >= warm_up * end_s]
-        slopes = [
-            (getattr(later, what) - getattr(sooner, what)) / (later.frames - sooner.frames)
-            for place, sooner in enumerate(kept)
-            for later in kept[place + max(1, len(kept) // 4) :]
-            if later.frames > sooner.frames
-        ]
-        return 1000.0 * float(statistics.median(slopes))
+        columns = [field.name for field in fields(Sample)]
+        at_ms = self.samples[:, 0]
+        kept = self.samples[at_ms >= warm_up * at_ms[-1]]
+        frames = kept[:, columns.index("frames")].astype(float)
+        values = kept[:, columns.index(what)].astype(float)
+        sooner, later = np.triu_indices(len(kept), max(1, len(kept) // 4))
+        slopes = (values[later] - values[sooner]) / (frames[later] - frames[sooner])
+        return 1000.0 * float(np.median(slopes))
 
 
 def soak(seconds: float, folder: Path) -> Soak:
@@ -106,13 +109,13 @@ def soak(seconds: float, folder: Path) -> Soak:
     app_folder(folder / "app", APP)
     with camera() as port:
         _run(FIRST_S, folder, port)
-        before = sample(0.0, 0)
+        before = sample(0, 0)
         result = _run(seconds, folder, port)
         time.sleep(0.5)
-        return Soak(*result[:2], before, sample(seconds, 0), result[2])
+        return Soak(*result[:2], before, sample(round(1000 * seconds), 0), result[2])
 
 
-def _run(seconds: float, folder: Path, port: int) -> tuple[RunSummary, tuple[Sample, ...], int]:
+def _run(seconds: float, folder: Path, port: int) -> tuple[RunSummary, NDArray[np.int64], int]:
     served = [f"prometheus://127.0.0.1:{METRICS}"] if available("prometheus_client") else []
     served += [f"web://127.0.0.1:{PAGE}?fps=5"] if available("uvicorn") else []
     sinks = (
@@ -127,7 +130,7 @@ def _run(seconds: float, folder: Path, port: int) -> tuple[RunSummary, tuple[Sam
         f"gate=http://127.0.0.1:{port}/video?watchdog_ms=1500",
     )
     app = load_app(str(folder / "app"))
-    samples: list[Sample] = []
+    samples = np.zeros((int(seconds / EVERY_S) + 2, len(fields(Sample))), np.int64)
     with prepare_run(app, RunRequest(sources, threads=1, sinks=sinks)) as run:
         over = threading.Event()
         watcher = threading.Thread(target=_watch, args=(run.pipeline, samples, over, seconds))
@@ -137,24 +140,27 @@ def _run(seconds: float, folder: Path, port: int) -> tuple[RunSummary, tuple[Sam
         finally:
             over.set()
             watcher.join()
-    return summary, tuple(samples), int(seconds / KILLED_EVERY_S)
+    return summary, samples[samples[:, 1] > 0], int(seconds / KILLED_EVERY_S)
 
 
-def _watch(pipeline: object, samples: list[Sample], over: threading.Event, seconds: float) -> None:
+def _watch(
+    pipeline: Pipeline, samples: NDArray[np.int64], over: threading.Event, seconds: float
+) -> None:
     """Takes samples, looks at page and metrics, kills the capture process, and ends the run."""
-    begin, kills = time.monotonic(), 0
+    begin, kills, taken = time.monotonic(), 0, 0
     while not over.wait(EVERY_S):
         passed = time.monotonic() - begin
-        frames = sum(stream.frames_processed for stream in pipeline.progress())  # type: ignore[attr-defined]
+        frames = sum(stream.frames_processed for stream in pipeline.progress())
         _look(f"http://127.0.0.1:{METRICS}/metrics")
         _look(f"http://127.0.0.1:{PAGE}/")
         if passed / KILLED_EVERY_S >= kills + 1:
             kills += 1
             kill_captures()
         if frames:
-            samples.append(sample(passed, frames))
+            samples[taken] = astuple(sample(round(1000 * passed), frames))
+            taken += 1
         if passed >= seconds:
-            pipeline.stop()  # type: ignore[attr-defined]
+            pipeline.stop()
             return
 
 
@@ -172,11 +178,11 @@ def kill_captures() -> None:
                     os.kill(int(child), signal.SIGKILL)
 
 
-def sample(at_s: float, frames: int) -> Sample:
+def sample(at_ms: int, frames: int) -> Sample:
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return Sample(
-        at_s,
+        at_ms,
         frames,
         sys.getallocatedblocks(),
         pages * os.sysconf("SC_PAGE_SIZE"),

@@ -205,6 +205,12 @@ def test_the_busiest_thread_is_the_bottleneck() -> None:
     assert all(0 <= thread.busy <= 1 for thread in summary.threads)
 
 
+def test_waiting_for_a_camera_is_no_bottleneck() -> None:
+    source = Frames(10, lambda index: time.sleep(0.01), live=True)
+    summary = Pipeline(source, [sleeping(0.001, "count")]).run()
+    assert [thread.name for thread in summary.threads] == ["results"]
+
+
 def test_the_figures_can_be_read_while_it_runs() -> None:
     seen: list[StreamSummary] = []
 

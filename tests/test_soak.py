@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soaking import HANGS_UP_S, KILLED_EVERY_S, Soak, soak
+from tests.soaking import HANGS_UP_S, Soak, soak
 
 SECONDS = float(os.environ.get("EDGESDK_SOAK_S", "75"))
 BLOCKS_PER_1000 = 200
@@ -45,8 +45,8 @@ def test_every_stream_lived_through_its_faults(soaked: Soak) -> None:
         assert state.reconnects >= SECONDS // 7 - 2
     gate = streams["gate"].state
     assert gate is not None
-    # Some of them fall together; and a camera that fails again and again waits longer.
-    assert gate.reconnects >= 0.4 * (SECONDS / HANGS_UP_S + SECONDS / KILLED_EVERY_S) - 2
+    # A camera that fails soon after it came back waits longer.
+    assert gate.reconnects >= 0.4 * SECONDS / (HANGS_UP_S + 1)
 
 
 def test_every_captured_frame_was_processed_or_counted_as_dropped(soaked: Soak) -> None:

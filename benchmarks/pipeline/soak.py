@@ -3,7 +3,7 @@
     python -m benchmarks.pipeline.soak [SECONDS]
 
 The same run as tests/test_soak.py, longer: two simulated cameras with every fault, a camera on
-http:// whose server hangs up every 6 s and whose capture process is killed every 11 s, five sinks.
+http:// whose server hangs up every 12 s and whose capture process is killed every 30 s, five sinks.
 The slope is Theil and Sen's over the samples of every second, after a third as warm-up.
 """
 
@@ -13,11 +13,11 @@ import json
 import platform
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime, timezone
 from pathlib import Path
 
-from tests.soaking import Soak, soak
+from tests.soaking import Sample, Soak, soak
 
 OUT = Path(__file__).parents[1] / "reports" / "soak.json"
 
@@ -50,9 +50,8 @@ def report(result: Soak, seconds: float) -> dict[str, object]:
             }
             for stream in result.summary.streams
         ],
-        "samples": [
-            asdict(sample) for sample in result.samples[:: max(1, len(result.samples) // 60)]
-        ],
+        "columns": [field.name for field in fields(Sample)],
+        "samples": result.samples[::step].tolist(),
     }
 
 

@@ -125,14 +125,10 @@ def totals(run: PreparedRun, counts: dict[str, dict[str, int]]) -> dict[str, int
 def show(run: PreparedRun, summary: RunSummary) -> None:
     """Tables of counts, streams, times and threads on stdout."""
     console = make_console()
-    console.print(counts_table(totals(run, summary.counts), summary.counts, "Counts"))
+    console.print(counts_table(totals(run, summary.counts), summary.counts))
     if len(summary.streams) > 1:
-        for stream in summary.streams:
-            table = counts_table(
-                totals(run, stream.counts), stream.counts, f"Counts of {stream.name}"
-            )
-            console.print(table)
-        console.print(streams_table(summary))
+        sums = {stream.name: totals(run, stream.counts) for stream in summary.streams}
+        console.print(streams_table(summary, sums))
     console.print(times_table(summary))
     console.print(threads_table(summary))
     dropped = f", {summary.frames_dropped} dropped" if summary.frames_dropped else ""

@@ -101,8 +101,13 @@ class Running:
             counts=summed(stream.counts for stream in streams),
             age=FrameAge(*figures(age)),
             streams=streams,
-            threads=tuple(worker.load(seconds) for worker in self._workers),
+            threads=tuple(worker.load(seconds) for worker in self._measured()),
         )
+
+    def _measured(self) -> list[Worker]:
+        """All but the readers of live sources: their work and their waits look the same."""
+        live = [w for w, lane in zip(self._workers, self._lanes, strict=False) if lane.live]
+        return [worker for worker in self._workers if worker not in live]
 
     def _with_inference(self, shared: BatchStage, first: Mailboxes[Parcel]) -> Mailboxes[Parcel]:
         lanes, ready = self._lanes, first

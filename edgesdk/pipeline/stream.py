@@ -85,6 +85,11 @@ class Lane:
         self._events = EventCounts()
 
     @property
+    def live(self) -> bool:
+        """Its source gives frames when it has them, not when they are asked for."""
+        return self.stream.source.live
+
+    @property
     def processed(self) -> int:
         """Frames that every sink has."""
         return self._processed

@@ -173,6 +173,7 @@ class Delivery:
             self._forget_oldest()
             if self._closing:
                 self._lost += len(self._fresh)
+                self._fresh.clear()
                 return False
             self._changed.wait_for(lambda: self._closing, RETRY_S)
             return True

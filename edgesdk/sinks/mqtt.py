@@ -36,6 +36,8 @@ WINDOW = 20
 """Messages under way: what brokers take from one client by default."""
 SESSION_S = 3600
 """How long the broker should keep the session while this machine is away."""
+UNKNOWN_PACKET = 0x92
+"""Some brokers' answer when the end of a QoS 2 exchange is told again: they had it before."""
 PURPOSE = "send events to an MQTT broker"
 
 _log = logging.getLogger(__name__)
@@ -264,7 +266,7 @@ class MqttCourier:
         if number is None:
             return
         self._acknowledged.append(number)
-        if reason.is_failure:
+        if reason.is_failure and reason.value != UNKNOWN_PACKET:
             self._refused += 1
             if self._refused == 1:
                 _log.warning("%s: the broker refuses an event: %s", self._broker.shown, reason)

@@ -108,6 +108,7 @@ class Board:
         values = dataclasses.asdict(event)
         at_ms = values.pop("time_ms")
         frame = values.pop("frame")
+        values.pop("stream")
         self._events.append(
             {
                 "stream": stream,
@@ -120,7 +121,10 @@ class Board:
 
     def _gauges(self) -> list[dict[str, Any]]:
         return [
-            {"name": without_secrets(sink.name), "values": dict(sink.gauges())}
+            {
+                "name": without_secrets(sink.name),
+                "values": {name: _short(value) for name, value in sink.gauges().items()},
+            }
             for sink in self._sinks
             if isinstance(sink, Measured)
         ]

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,8 @@ class Slot:
 
     picture: Picture | None = None
     """Waits to be encoded, or for a viewer; whoever replaces it loses nothing but an old one."""
-    kept_ns: int | None = None
+    due_ns: int = 0
+    """Monotonic clock when the next picture is wanted."""
     watched: bool = False
     encoded: bool = False
     """True when viewers already have `picture`."""
@@ -45,6 +47,7 @@ class Pictures:
     ) -> None:
         """`publish(stream, jpeg)` is called in the encoder's thread; it may not wait."""
         self._cv2 = require("cv2", "show pictures on a web page")
+        _load_font(self._cv2)
         self._draw = draw
         self._between_ns = round(1e9 / fps)
         self._width_px = width_px
@@ -66,9 +69,10 @@ class Pictures:
         with self._changed:
             slot = self._slots.setdefault(stream, Slot())
             wait_ns = self._between_ns if slot.watched else round(STILL_S * 1e9)
-            if slot.kept_ns is not None and now_ns - slot.kept_ns < wait_ns:
+            if now_ns < slot.due_ns:
                 return
-            slot.kept_ns = now_ns
+            # From one due time to the next, so that 12 a second of 25 are 12 and not 25/3.
+            slot.due_ns = max(slot.due_ns + wait_ns, now_ns + wait_ns // 2)
         picture = self._draw(packet)
         if np.may_share_memory(picture, packet.frame.image):
             picture = picture.copy()  # the frame's own pixels may be reused after this
@@ -82,6 +86,7 @@ class Pictures:
             slot = self._slots.setdefault(stream, Slot())
             if watched and not slot.watched:
                 slot.encoded = False  # what is kept is newer than what the last viewer had
+                slot.due_ns = 0
             slot.watched = watched
             self._changed.notify()
 
@@ -122,3 +127,8 @@ class Pictures:
         _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         self.encoded += 1
         return bytes(data)
+
+
+def _load_font(cv2: ModuleType) -> None:
+    """OpenCV reads its font at the first text, which takes longer than a frame: not in the run."""
+    cv2.putText(np.zeros((32, 32, 3), np.uint8), "0", (0, 20), 0, 0.4, (0, 0, 0), 1, cv2.LINE_AA)

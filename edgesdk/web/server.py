@@ -98,6 +98,7 @@ class Server:
                 lifespan="off",
                 interface="asgi3",
                 log_config=None,
+                log_level="error",  # not a line for each broken request of a scanner
                 access_log=False,  # an address may hold the token
                 proxy_headers=False,
                 server_header=False,

@@ -10,9 +10,17 @@ from dataclasses import dataclass
 from edgesdk.errors import UsageError
 from edgesdk.sinks.uri import SinkUri, parse_options
 
-TOKEN_VARIABLE = "EDGESDK_WEB_TOKEN"
 TOKEN_FORM = re.compile(r"[A-Za-z0-9_.~-]{12,200}")
 EXAMPLE = "such as web://127.0.0.1:8080 or web://0.0.0.0:8080?fps=5&width=640"
+
+
+def check_token(token: str) -> None:
+    """Raises ValueError for a token that can be guessed or that an address cannot carry."""
+    if token and not TOKEN_FORM.fullmatch(token):
+        raise ValueError(
+            "a token takes 12 to 200 letters, digits and _.~-, and the one given has"
+            f" {len(token)} characters"
+        )
 
 
 @dataclass(frozen=True)
@@ -20,8 +28,10 @@ class PageOptions:
     """What may stand after the "?"."""
 
     token: str = ""
-    """What a viewer has to know; 12 to 200 letters, digits, "_.~-". Empty: EDGESDK_WEB_TOKEN, and
-    without that nothing on this machine itself; elsewhere one is drawn."""
+    """What a viewer has to know; 12 to 200 letters, digits, "_.~-". Empty: nothing on this machine
+    itself; elsewhere one is drawn."""
+    token_env: str = ""
+    """Environment variable with the token, so that no list of processes shows it."""
     fps: float = 12.0
     """Pictures a second for each stream, at most; 0.2 to 30."""
     width: int = 960
@@ -31,11 +41,9 @@ class PageOptions:
     proxy, or of this machine."""
 
     def __post_init__(self) -> None:
-        if self.token and not TOKEN_FORM.fullmatch(self.token):
-            raise ValueError(
-                "token takes 12 to 200 letters, digits and _.~-, and the one given has"
-                f" {len(self.token)} characters"
-            )
+        if self.token and self.token_env:
+            raise ValueError("token and token_env exclude each other")
+        check_token(self.token)
         if not 0.2 <= self.fps <= 30:
             raise ValueError(f"fps should be 0.2 to 30, found {self.fps:g}")
         if not 160 <= self.width <= 3840:
@@ -78,12 +86,20 @@ def settings_of(uri: SinkUri) -> WebSettings:
     if uri.place or uri.user or uri.fragment:
         raise UsageError(f"{shown}: a page is named as web://HOST:PORT?OPTIONS", EXAMPLE)
     options = parse_options(PageOptions, uri.query, shown)
-    token = options.token or os.environ.get(TOKEN_VARIABLE, "")
-    if token and not TOKEN_FORM.fullmatch(token):
-        raise UsageError(
-            f"{TOKEN_VARIABLE} takes 12 to 200 letters, digits and _.~-,"
-            f" and what it has is {len(token)} characters long",
-            "python3 -c 'import secrets; print(secrets.token_urlsafe())' draws a good one",
-        )
+    token = _from_environment(options.token_env, shown) if options.token_env else options.token
     names = tuple(name.strip().lower() for name in options.host.split(",") if name.strip())
     return WebSettings(host, port, token, options.fps, options.width, names)
+
+
+def _from_environment(name: str, shown: str) -> str:
+    token = os.environ.get(name, "")
+    if not token:
+        raise UsageError(
+            f"{shown}: the environment variable {name} is not set, or is empty",
+            f"export {name}=$(python3 -c 'import secrets; print(secrets.token_urlsafe())')",
+        )
+    try:
+        check_token(token)
+    except ValueError as error:
+        raise UsageError(f"{shown}: {name}: {error}") from error
+    return token

@@ -64,9 +64,19 @@ class WebPage:
 
 
 def _address(settings: WebSettings, port: int) -> str:
-    """The address as people type it; of a machine open to its networks, by its own name."""
+    """The address as people type it."""
     host = settings.host
     if host in {"0.0.0.0", "::"}:
-        host = settings.names[0] if settings.names else socket.gethostname()
+        host = settings.names[0] if settings.names else _own_address()
     host = f"[{host}]" if ":" in host else host
     return f"http://{host}:{port}/" + (f"?token={settings.token}" if settings.token else "")
+
+
+def _own_address() -> str:
+    """This machine's address on the network that leads outside; a phone rarely knows its name."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # asks the routing table; nothing is sent
+        except OSError:
+            return socket.gethostname()
+        return str(probe.getsockname()[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import signal
 import subprocess
 import sys
@@ -272,6 +273,29 @@ def test_a_broker_that_forgot_everything_still_gets_every_event(
     assert gauges(sink)["waiting"] == 0
     assert gauges(sink)["delivered"] >= 200
     subscriber.close()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl: apt install openssl")
+# paho-mqtt leaves the socket of a handshake that failed to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:unclosed <ssl:ResourceWarning")
+def test_a_connection_is_encrypted_and_the_broker_is_who_it_says(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -keyout key.pem"
+    words += " -out cert.pem -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run(["openssl", *words.split()], cwd=tmp_path, check=True, capture_output=True)
+    lines = (f"certfile {tmp_path}/cert.pem", f"keyfile {tmp_path}/key.pem")
+    with Mosquitto(tmp_path, *lines) as broker:
+        unknown = sink_for(broker.port, tmp_path, "&tls=1&flush=100ms")
+        unknown.accept(packet(0, "car"))
+        eventually(lambda: "certificate verify failed" in caplog.text)
+        unknown.close()
+        assert gauges(unknown)["delivered"] == 0
+        known = sink_for(broker.port, tmp_path, f"&tls=1&ca={tmp_path}/cert.pem&client=gate-1")
+        eventually(lambda: gauges(known)["delivered"] == 1)
+        known.close()
+        assert "as gate-1 (p5" in broker.log()
 
 
 def test_no_thread_is_left(tmp_path: Path, broker: Mosquitto) -> None:

@@ -7,13 +7,17 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from edgesdk.errors import EdgeError, UsageError
 from edgesdk.sinks.backoff import BackOff
+from edgesdk.sinks.delivery import Delivery, Ending
 from edgesdk.sinks.outbox import Outbox, default_outbox
+from tests.sinks.samples import eventually, facts, packet
 
 
 def messages(*numbers: int) -> list[tuple[str, str]]:
@@ -98,6 +102,44 @@ def test_a_kill_loses_nothing_that_was_added(tmp_path: Path) -> None:
     assert outbox.size >= 101
     assert [m.id for m in outbox.oldest(101)] == [f"id{n}" for n in range(101)]
     outbox.close()
+
+
+class Reluctant(Outbox):
+    """Its disk is full the first two times."""
+
+    refusals = 2
+
+    def add(self, messages: Sequence[tuple[str, str]]) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            time.sleep(0.1)  # more comes meanwhile
+            raise EdgeError("the disk is full")
+        super().add(messages)
+
+
+class Nobody:
+    """Delivers nothing."""
+
+    def run(self, outbox: Outbox, ending: Ending) -> None:
+        while not ending.over(outbox.size):
+            ending.wait(0.01)
+
+    def gauges(self) -> Mapping[str, float]:
+        return {}
+
+
+def test_what_the_disk_refused_is_stored_later_in_its_order(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox = Reluctant(tmp_path / "box.sqlite", 1000)
+    sink = Delivery("hook", facts(), outbox, Nobody(), 0.0)
+    for index in range(100):
+        sink.accept(packet(index, "car"))
+        time.sleep(0.01)  # several transactions, were it not refused
+    eventually(lambda: outbox.size == 100)
+    assert [m.id for m in outbox.oldest(100)] == [f"RUN/cam/{n}" for n in range(1, 101)]
+    sink.close()
+    assert caplog.text.count("the disk is full; trying again") == 1
 
 
 def test_its_usual_place_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from edgesdk.sinks.mqtt import MqttOptions
 from edgesdk.sinks.opening import KINDS
 from edgesdk.sinks.snapshots import SnapshotOptions
 from edgesdk.sinks.webhook import WebhookOptions
+from edgesdk.web.settings import PageOptions
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "sinks.md").read_text("utf-8")
 SECTIONS = {text.partition("\n")[0]: text for text in PAGE.split("\n## ")}
@@ -25,6 +26,7 @@ SECTIONS = {text.partition("\n")[0]: text for text in PAGE.split("\n## ")}
         ("mqtt://user:password@host:port/topic", MqttOptions),
         ("http:// and https://", WebhookOptions),
         ("snapshots:DIR", SnapshotOptions),
+        ("web://host:port", PageOptions),
     ],
 )
 def test_each_option_is_in_the_reference(section: str, options: type) -> None:

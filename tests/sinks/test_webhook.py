@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -203,6 +206,34 @@ def test_when_the_outbox_is_full_the_oldest_go_and_are_counted(
     with Receiver() as back:
         sink_for(back.port, tmp_path, "&flush=10s").close()
     assert back.ids() == [f"RUN/cam/{n}" for n in range(16, 26)]
+
+
+def test_a_full_disk_costs_events_that_are_counted_and_not_the_run(tmp_path: Path) -> None:
+    code = f"""
+        import json, logging, resource, signal, time
+        from edgesdk.sinks import open_sink
+        from tests.sinks.samples import facts, packet
+        logging.basicConfig(level="WARNING")
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+        sink = open_sink("http://127.0.0.1:9/x#outbox={tmp_path}/box.sqlite&flush=0s", facts())
+        for index in range(3000):
+            sink.accept(packet(index, "car"))
+            time.sleep(0.0005)
+        sink.close()
+        print(json.dumps(sink.gauges()))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
+    )
+    figures = json.loads(done.stdout)
+    assert figures["waiting"] > 0
+    assert figures["dropped"] > 0
+    assert figures["waiting"] + figures["dropped"] == 3000
+    assert "cannot be used" in done.stderr
+    with Receiver() as back:
+        sink_for(back.port, tmp_path, "&flush=10s").close()
+    assert back.ids() == [f"RUN/cam/{n}" for n in range(1, int(figures["waiting"]) + 1)]
 
 
 def test_no_thread_is_left(tmp_path: Path, receiver: Receiver) -> None:

@@ -46,6 +46,9 @@ def halves(height: int = 180, width: int = 320) -> NDArray[np.uint8]:
     return image
 
 
+HALVES = halves()
+
+
 def packet(
     index: int,
     *events: Event,
@@ -53,7 +56,7 @@ def packet(
     image: NDArray[np.uint8] | None = None,
     timings_ns: Mapping[str, int] | None = None,
 ) -> Packet:
-    shown = halves() if image is None else image
+    shown = HALVES if image is None else image
     frame = Frame(shown, index, index * 40_000_000, time.monotonic_ns(), source)
     return Packet(frame, events=events, timings_ns=timings_ns or {"inference": 4_000_000})
 

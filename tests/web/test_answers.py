@@ -184,8 +184,8 @@ def test_the_token_is_needed_once_then_a_cookie_will_do() -> None:
 
 
 def test_a_token_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGESDK_WEB_TOKEN", TOKEN)
-    with page("web://0.0.0.0:0") as sink:
+    monkeypatch.setenv("PAGE_TOKEN", TOKEN)
+    with page("web://0.0.0.0:0?token_env=PAGE_TOKEN") as sink:
         assert ask(sink, f"/?token={TOKEN}").status == 200
         assert ask(sink, "/").status == 401
 
@@ -242,6 +242,8 @@ def test_a_port_that_is_taken_is_said_before_the_run() -> None:
     [
         ("web://127.0.0.1:0?tokn=x", "no option named 'tokn'"),
         ("web://127.0.0.1:0?token=short", "12 to 200"),
+        (f"web://127.0.0.1:0?token={TOKEN}&token_env=X", "exclude each other"),
+        ("web://127.0.0.1:0?token_env=NOT_SET_ANYWHERE", "NOT_SET_ANYWHERE is not set"),
         ("web://127.0.0.1:0?fps=0", "fps should be 0.2 to 30"),
         ("web://127.0.0.1:0?width=20000", "width should be 160 to 3840"),
         ("web://127.0.0.1:99999", "Port out of range"),

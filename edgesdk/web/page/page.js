@@ -68,8 +68,8 @@ class View {
     const quiet = QUIET.has(stream.state);
     this.frame.classList.toggle("quiet", quiet);
     if (stream.size[0]) this.frame.style.aspectRatio = `${stream.size[0]} / ${stream.size[1]}`;
-    this.note.hidden = !quiet;
-    this.note.textContent = quiet ? note(stream) : "";
+    this.note.hidden = !quiet && stream.last_s !== null;
+    this.note.textContent = note(stream);
     this.facts.replaceChildren(...factsOf(stream));
     this.error.hidden = !stream.error;
     this.error.textContent = stream.error ? `Last interruption: ${stream.error}` : "";
