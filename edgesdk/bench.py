@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from edgesdk._version import __version__
 from edgesdk.backends import Backend, Session, load_backend_for
+from edgesdk.backends.base import ShowProgress, no_progress
 from edgesdk.backends.pictures import Pictures, pictures_of
-from edgesdk.backends.tensorrt.building.built import ShowProgress, no_progress
 from edgesdk.backends.timing import LayerFacts, Timed
 from edgesdk.bundle import Bundle, open_bundle
 from edgesdk.errors import DataError

@@ -27,9 +27,9 @@ class Detections:
         count = len(self.xyxy)
         if len(self.track_id) == 0 and count:
             object.__setattr__(self, "track_id", np.full(count, -1, np.int64))
-        expected = {"xyxy": (count, 4), "score": (count,), "class_id": (count,)}
-        for name, shape in {**expected, "track_id": (count,)}.items():
-            found = np.shape(getattr(self, name))
+        for name in ("xyxy", "score", "class_id", "track_id"):
+            shape = (count, 4) if name == "xyxy" else (count,)
+            found = getattr(self, name).shape
             if found != shape:
                 raise ValueError(f"Detections.{name} should have shape {shape}, found {found}")
 

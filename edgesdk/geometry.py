@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 Boxes = NDArray[np.float32]
 """left, top, right, bottom; shape (N, 4)."""
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -26,18 +28,26 @@ class Placement:
 
     def to_picture(self, boxes: Boxes) -> Boxes:
         """Boxes of the model's input as boxes of the picture, cut at its edges."""
-        offset = np.array([self.offset_x, self.offset_y] * 2, np.float32)
-        scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
-        limit = np.array([self.width, self.height] * 2, np.float32)
-        cut: Boxes = np.clip((boxes - offset) / scale, np.float32(0), limit)
+        offset, scale, limit = self._arrays
+        moved = boxes - offset
+        moved /= scale
+        np.maximum(moved, np.float32(0), out=moved)
+        cut: Boxes = np.minimum(moved, limit, out=moved)
         return cut
 
     def to_input(self, boxes: Boxes) -> Boxes:
         """Boxes of the picture as boxes of the model's input."""
-        offset = np.array([self.offset_x, self.offset_y] * 2, np.float32)
-        scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
+        offset, scale, _ = self._arrays
         moved: Boxes = boxes * scale + offset
         return moved
+
+    @cached_property
+    def _arrays(self) -> tuple[Floats, Floats, Floats]:
+        """Offset, scale and limit of a box's four numbers; a camera's pictures share them."""
+        offset = np.array([self.offset_x, self.offset_y] * 2, np.float32)
+        scale = np.array([self.scale_x, self.scale_y] * 2, np.float32)
+        limit = np.array([self.width, self.height] * 2, np.float32)
+        return offset, scale, limit
 
 
 def area(boxes: Boxes) -> NDArray[np.float32]:

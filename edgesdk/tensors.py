@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,14 @@ class Runner(Protocol):
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs by name for inputs by name."""
         ...
+
+
+@runtime_checkable
+class GivesOutputs(Protocol):
+    """A runner whose outputs are the caller's: it does not write over them at the next run, so
+    they can be read while it runs again."""
+
+    gives_outputs: Literal[True]
 
 
 class PictureRunner(Protocol):

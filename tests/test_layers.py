@@ -21,6 +21,7 @@ LAYERS = [
         *("apps", "build", "report", "doctor", "bench", "accuracy", "checkup"),
         *("exports", "fieldreport"),
     },
+    {"sinks", "web"},
     {"pipeline", "sim"},
     {"vision"},
     {"backends"},
@@ -28,7 +29,7 @@ LAYERS = [
     {"zoo"},
     {"bundle", "spec"},
     {"pictures"},
-    {"model", "devices", "board", "preprocess", "video"},
+    {"model", "devices", "board", "preprocess", "video", "capture"},
     {"tensors", "frames", "detections", "geometry"},
     {"errors", "_optional", "_resources", "_digest", "_config", "_files", "_version", "_progress"},
 ]
@@ -42,6 +43,7 @@ HEAVY_ONLY_IN = {
     "torch": "importers/",
     "tensorflow": "importers/",
     "jax": "importers/",
+    "uvicorn": "web/",
 }
 
 

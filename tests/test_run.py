@@ -71,7 +71,7 @@ def test_json_is_exactly_one_object_on_stdout(app: Path, clip: Path, tmp_path: P
     result = json.loads(done.stdout)
     assert result["counts"] == {"square": {"down": 1, "up": 1}}
     assert result["totals"] == {"down": 1, "up": 1}
-    assert (result["frames_read"], result["frames_processed"]) == (60, 60)
+    assert (result["frames_captured"], result["frames_processed"]) == (60, 60)
     assert result["model"]["kind"] == "float model"
     assert [s["name"] for s in result["stages"]][:3] == ["preprocess", "inference", "decode"]
     rows = list(csv.DictReader((tmp_path / "e.csv").read_text().splitlines()))
@@ -99,7 +99,7 @@ def test_a_setting_can_be_changed(app: Path, clip: Path) -> None:
 def test_a_frame_limit_is_said(app: Path, clip: Path) -> None:
     done = edgesdk("run", app, "--source", clip, "--max-frames", 7, "--json")
     result = json.loads(done.stdout)
-    assert (result["frames_read"], result["ended"]) == (7, "frame limit")
+    assert (result["frames_captured"], result["ended"]) == (7, "frame limit")
 
 
 def test_the_annotated_video_has_every_frame(app: Path, clip: Path, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_the_annotated_video_has_every_frame(app: Path, clip: Path, tmp_path: Pa
     ("extra", "code", "words"),
     [
         (["--source", "absent.mp4"], 1, "no such file"),
-        (["--source", "rtsp://camera"], 2, "not supported yet"),
+        (["--source", "rstp://camera"], 2, "no kind of source named"),
         (["--source", "sim://trafic"], 2, "did you mean traffic"),
         (["--line", "0,220,640"], 2, "four numbers"),
         (["--set", "lines_at=1"], 2, "did you mean 'line_at'"),

@@ -91,6 +91,68 @@ def test_yolox_takes_half_precision() -> None:
     assert found.xyxy.tolist() == [[32, 16, 48, 32]]
 
 
+def yolov8_head(rows: dict[int, list[float]], classes: int = 3) -> dict[str, Array]:
+    """An output of zeros with these columns: cx, cy, w, h, then the classes."""
+    head = np.zeros((1, 4 + classes, ROWS), np.float32)
+    for column, values in rows.items():
+        head[0, :, column] = values
+    return {"output0": head}
+
+
+def test_yolov8_reads_boxes_from_columns_and_the_best_class_of_each() -> None:
+    head = yolov8_head(
+        {
+            7: [30, 20, 10, 8, 0.1, 0.2, 0.9],
+            100: [60, 40, 20, 30, 0.5, 0.4, 0.1],
+            125: [10, 10, 5, 5, 0.1, 0.2, 0.29],
+        }
+    )
+    found = decoded({"type": "yolov8"}, head)
+    # By hand: centre and half a size each way; the third is below 0.3.
+    assert found.xyxy.tolist() == [[25, 16, 35, 24], [50, 25, 70, 55]]
+    assert found.class_id.tolist() == [2, 0]
+    assert found.score == pytest.approx([0.9, 0.5])
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(0, 60))
+def test_yolov8_finds_what_a_look_at_every_box_finds(seed: int, classes: int, count: int) -> None:
+    make = np.random.default_rng(seed)
+    head = np.zeros((1, 4 + classes, ROWS), np.float32)
+    head[0, :2], head[0, 2:4] = make.uniform(0, 60, (2, ROWS)), make.uniform(1, 30, (2, ROWS))
+    head[0, 4:] = make.uniform(0, 0.3, (classes, ROWS))
+    at = make.choice(ROWS, count, replace=False)
+    head[0, 4 + make.integers(0, classes, count), at] = make.uniform(0.2, 1, count)
+    settings = {"iou_threshold": 1.0, "max_detections": ROWS, "score_threshold": 0.25}
+    found = decoded({"type": "yolov8", **settings}, {"output0": head})
+    expected = []
+    for cx, cy, w, h, *scores in head[0].T.tolist():
+        left, right = max(cx - w / 2, 0), min(cx + w / 2, WIDTH)
+        top, bottom = max(cy - h / 2, 0), min(cy + h / 2, HEIGHT)
+        if max(scores) >= 0.25:
+            expected.append((max(scores), scores.index(max(scores)), left, top, right, bottom))
+    expected.sort(key=lambda row: -row[0])
+    assert found.class_id.tolist() == [row[1] for row in expected]
+    assert found.score.tolist() == [row[0] for row in expected]
+    np.testing.assert_allclose(
+        found.xyxy, np.reshape([row[2:] for row in expected], (-1, 4)), atol=1e-4
+    )
+
+
+def test_yolov8_takes_half_precision_and_survives_what_is_not_a_number() -> None:
+    head = yolov8_head(
+        {
+            3: [30, 20, 10, 8, 0.1, 0.2, 0.9],
+            4: [60, 40, 20, 30, np.nan, np.nan, np.nan],
+            5: [60, np.inf, 20, 30, 0.9, 0, 0],
+        }
+    )
+    half = {"output0": head["output0"].astype(np.float16)}
+    for outputs in (head, half):
+        found = decoded({"type": "yolov8"}, outputs)
+        assert found.xyxy.tolist() == [[25, 16, 35, 24]]
+        assert found.xyxy.dtype == np.float32
+
+
 def nanodet_outputs() -> dict[str, Array]:
     outputs: dict[str, Array] = {}
     for stride, (across, down) in CELLS.items():
@@ -154,6 +216,8 @@ def test_the_top_of_equal_scores_is_the_lower_index() -> None:
         ({"type": "yolox"}, {"output": (1, ROWS, 5)}, ["5 + C", "found 5"]),
         ({"type": "yolox"}, {"a": (1, 9), "b": (2, 3)}, ["exactly one", "a 1x9, b 2x3"]),
         ({"type": "yolox", "output": "y"}, {"x": (1, ROWS, 8)}, ["named 'y'", "x 1x126x8"]),
+        ({"type": "yolov8"}, {"output": (1, ROWS, 84)}, ["1x?x126", "output 1x126x84"]),
+        ({"type": "yolov8"}, {"output": (1, 4, ROWS)}, ["4 + C", "found 4"]),
         ({"type": "nanodet"}, {"output": (1, ROWS, 8)}, ["cls_pred_stride_8", "1x126x8"]),
         ({"type": "classes"}, {"logits": (2, 10)}, ["1x?", "2x10"]),
         ({"type": "classes"}, {}, ["exactly one output", "none"]),

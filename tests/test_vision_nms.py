@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgesdk.geometry import Placement
@@ -38,7 +38,7 @@ side = st.integers(1, 14)
 box = st.tuples(st.integers(0, 14), st.integers(0, 14), side, side).map(
     lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
 )
-found = st.lists(st.tuples(box, st.integers(0, 9), st.integers(0, 2)), max_size=25)
+found = st.lists(st.tuples(box, st.integers(0, 9), st.integers(0, 2)), max_size=60)
 
 
 @given(found, st.booleans(), st.sampled_from([0.1234, 0.4567, 0.7891]))
@@ -55,6 +55,32 @@ def test_keeps_what_the_textbook_keeps(
         100,
     )
     assert keep.tolist() == slow_nms(boxes, scores, classes, least)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.integers(13, 700), st.booleans())
+def test_many_boxes_in_many_blocks_are_kept_as_the_textbook_keeps_them(
+    seed: int, count: int, by_class: bool
+) -> None:
+    make = np.random.default_rng(seed)
+    corner, size = make.uniform(0, 150, (count, 2)), make.uniform(5, 60, (count, 2))
+    boxes = np.concatenate([corner, corner + size], axis=1).astype(np.float32)
+    score = make.permutation(count).astype(np.float32) / count
+    classes = make.integers(0, 4, count)
+    keep = nms(boxes, score, classes if by_class else None, 0.4321, count)
+    order = np.argsort(-score)
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    shared = np.maximum(high - low, 0).prod(axis=2)
+    whole = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    rival = shared / (whole[:, None] + whole - shared) > 0.4321
+    if by_class:
+        rival &= classes[:, None] == classes
+    expected: list[int] = []
+    for i in order:
+        if not rival[i, expected].any():
+            expected.append(i)
+    assert keep.tolist() == expected
 
 
 def test_stops_at_the_most_boxes_asked_for_and_keeps_the_best() -> None:
@@ -118,3 +144,16 @@ def test_a_part_found_inside_a_better_box_goes_when_that_is_asked_for() -> None:
     assert nms(boxes, score, None, 0.45, 10, inside_threshold=0.85).tolist() == [0, 2]
     classes = np.array([0, 1, 0])
     assert nms(boxes, score, classes, 0.45, 10, inside_threshold=0.85).tolist() == [0, 1, 2]
+    # The same among so many boxes that they are looked at together.
+    apart = [[300 + 20 * i, 0, 310 + 20 * i, 10] for i in range(20)]
+    many = np.array([bus, part, behind, *apart], np.float32)
+    falling = np.linspace(0.9, 0.4, len(many), dtype=np.float32)
+    kept = nms(many, falling, None, 0.45, 30, inside_threshold=0.85).tolist()
+    assert kept == [0, *range(2, len(many))]
+
+
+def test_boxes_without_area_do_not_rule_each_other_out() -> None:
+    for count in (3, 30):
+        flat = np.tile(np.array([5, 5, 5, 30], np.float32), (count, 1))
+        score = np.linspace(0.9, 0.5, count, dtype=np.float32)
+        assert nms(flat, score, None, 0.45, 100).tolist() == list(range(count))

@@ -2,11 +2,20 @@
 
 from edgesdk.apps.folder import App, app_names, bundle_app, load_app
 from edgesdk.apps.program import Program, Scene
-from edgesdk.apps.run import PreparedRun, RunModel, RunRequest, choose_model, prepare_run
+from edgesdk.apps.run import (
+    PreparedRun,
+    PreparedStream,
+    RunModel,
+    RunRequest,
+    choose_model,
+    prepare_run,
+    sources_of,
+)
 
 __all__ = [
     "App",
     "PreparedRun",
+    "PreparedStream",
     "Program",
     "RunModel",
     "RunRequest",
@@ -16,4 +25,5 @@ __all__ = [
     "choose_model",
     "load_app",
     "prepare_run",
+    "sources_of",
 ]

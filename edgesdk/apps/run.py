@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgesdk.apps.folder import App
+from edgesdk.apps.naming import named_sources, of_stream
 from edgesdk.apps.program import Program, Scene
 from edgesdk.backends import load_backend_for
+from edgesdk.backends.base import ShowProgress, no_progress
 from edgesdk.backends.pictures import pictures_of
-from edgesdk.backends.tensorrt.building.built import ShowProgress, no_progress
 from edgesdk.bundle import Bundle, open_bundle
 from edgesdk.errors import ModelError, UsageError
 from edgesdk.model import Model, read_model
 from edgesdk.pipeline import (
+    Inference,
+    Paced,
+    Packet,
     Pipeline,
+    Policy,
     Sink,
     Source,
+    Stage,
+    Stream,
     VideoFile,
     blame,
     detect_stages,
     event_file,
     open_source,
 )
+from edgesdk.pipeline.pipeline import STOP_S
+from edgesdk.sinks import Flushing, SinkFacts, StreamFacts, opened_sinks
 from edgesdk.spec import ModelSpec
 from edgesdk.tensors import Runner
 from edgesdk.vision.decoders import make_decoder
@@ -36,8 +48,9 @@ from edgesdk.vision.detector import Detector
 class RunRequest:
     """What to run an app on, with what, and what to write."""
 
-    source: str = ""
-    """Empty: the app's default."""
+    source: str | tuple[str, ...] = ""
+    """One, or several that share the model; "gate=rtsp://..." names its stream. Empty: the app's
+    default."""
     bundle: Path | None = None
     """None: the app's own bundle, and its float model as long as none was built."""
     backend: str = "onnxruntime"
@@ -49,6 +62,13 @@ class RunRequest:
     """.mp4 or .webm; None: what app.toml says."""
     compiling: ShowProgress = no_progress
     """Told how far it is when an engine has to be built first."""
+    policy: Policy | None = None
+    """None: "newest" for live sources, "all" for others. With "newest" a file is played at its own
+    rate, like a camera."""
+    batch_wait_ms: float = 20.0
+    """How long a model that takes several pictures at once waits for so many."""
+    sinks: tuple[str, ...] = ()
+    """URIs, besides those of app.toml; each serves all streams."""
 
 
 @dataclass(frozen=True)
@@ -67,35 +87,57 @@ class RunModel:
 
 
 @dataclass(frozen=True)
+class PreparedStream:
+    """One source of a run with its own copy of the app's code."""
+
+    name: str
+    """Empty when the run has only this one."""
+    source: Source
+    program: Program
+    events: Path | None
+    video: Path | None
+    sinks: tuple[Sink, ...]
+
+
+@dataclass(frozen=True)
 class PreparedRun:
     """Everything that is open for one run."""
 
     pipeline: Pipeline
-    source: Source
     model: RunModel
-    program: Program
-    events: Path | None
-    video: Path | None
+    streams: tuple[PreparedStream, ...]
+    sinks: tuple[Sink, ...] = ()
+    """Those that URIs name; the pipeline closes them."""
     warnings: tuple[str, ...] = ()
     """What should be known of the engine that runs, in sentences."""
 
 
 @contextmanager
 def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> Iterator[PreparedRun]:
-    """Open all that a run needs and close it afterwards; `sinks` are added to the app's own.
+    """Open all that a run needs and close it afterwards; `sinks` are added to the app's own, the
+    same ones in every stream.
 
-    The source is opened first, then the model; files are made with the first frame. Raises
-    UsageError, DataError, BundleError, ModelError or BackendError.
+    The sources are opened first, then the sinks, then the model; files are made with the first
+    frame. Raises UsageError, MissingExtra, DataError, BundleError, ModelError or BackendError.
     """
-    source = open_source(_source_name(app, request))
-    chosen = choose_model(app, request.bundle)
-    events, video = _outputs(app, request, source)
-    scene = Scene(chosen.spec.labels, *source.size, source.fps)
-    with blame(app.name):
-        program = app.program(app.settings, scene)
-        app_stages = tuple(program.stages())
-    files: list[Sink] = [event_file(events, program.event)] if events else []
-    files += [VideoFile(video, source.fps, program.draw)] if video else []
+    with ExitStack() as leaving:
+        sources = [(name, _opened(text, request)) for name, text in sources_of(app, request)]
+        for _, source in sources:  # a camera runs from here on, whether or not the rest succeeds
+            leaving.callback(source.stop)
+        chosen = choose_model(app, request.bundle)
+        streams = tuple(_stream(app, request, chosen, name, source) for name, source in sources)
+        facts = _facts(app, chosen, streams)
+        opened = leaving.enter_context(opened_sinks(_sink_uris(app, request), facts))
+        yield from _with_model(request, chosen, streams, (*opened.guarded, *sinks), opened.sinks)
+
+
+def _with_model(
+    request: RunRequest,
+    chosen: RunModel,
+    streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]],
+    sinks: Sequence[Sink],
+    opened: tuple[Sink, ...],
+) -> Iterator[PreparedRun]:
     backend = load_backend_for(chosen.bundle, request.backend, request.threads, request.compiling)
     engine = backend.compile(chosen.model)
     known = engine.warnings
@@ -105,10 +147,59 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
     ):
         del engine  # its bytes are in the session now, and a board has one memory
         detector = replace(make_detector(chosen, session), pictures=pictures.runner)
-        stages = (*detect_stages(detector), *app_stages)
-        pipeline = Pipeline(source, stages, [*files, *sinks])
-        warnings = (*known, *pictures.warnings)
-        yield PreparedRun(pipeline, source, chosen, program, events, video, warnings)
+        inference = Inference(detector, batch_of(chosen.model), request.batch_wait_ms / 1e3)
+        pipeline = Pipeline.of(
+            [
+                Stream(
+                    stream.source,
+                    (*detect_stages(detector, inference), *stages),
+                    (*stream.sinks, *sinks),
+                    request.policy,
+                    stream.name,
+                )
+                for stream, stages in streams
+            ],
+            STOP_S + sum(sink.flush_s for sink in opened if isinstance(sink, Flushing)),
+        )
+        prepared = tuple(stream for stream, _ in streams)
+        yield PreparedRun(pipeline, chosen, prepared, opened, (*known, *pictures.warnings))
+
+
+def _facts(
+    app: App, chosen: RunModel, streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]]
+) -> SinkFacts:
+    """What sinks are told of the run."""
+    made = [stream for stream, _ in streams]
+    programs = {stream.name: stream.program for stream in made}
+
+    def draw(packet: Packet) -> NDArray[np.uint8]:
+        """By the code of the packet's own stream."""
+        program = programs[packet.frame.source] if len(programs) > 1 else made[0].program
+        return program.draw(packet)
+
+    return SinkFacts(
+        app=app.name,
+        event=made[0].program.event,
+        draw=draw,
+        streams=tuple(
+            StreamFacts(
+                each.name or each.source.name, each.source.size, each.source.fps, each.source
+            )
+            for each in made
+        ),
+        labels=chosen.spec.labels,
+        columns=made[0].program.columns,
+    )
+
+
+def _sink_uris(app: App, request: RunRequest) -> tuple[str, ...]:
+    return (*app.sinks.uris, *(uri for uri in request.sinks if uri not in app.sinks.uris))
+
+
+def batch_of(model: Model) -> int:
+    """How many pictures the model takes at once; 1 where that is not fixed."""
+    first = model.inputs[0].shape[0] if model.inputs and model.inputs[0].shape else 1
+    return max(first, 1) if isinstance(first, int) else 1
 
 
 def choose_model(app: App, bundle: Path | None = None) -> RunModel:
@@ -155,18 +246,44 @@ def _of_bundle(path: Path) -> RunModel:
     return RunModel(bundle.model(), spec, "bundle", bundle.digest, precision, str(path), bundle)
 
 
-def _source_name(app: App, request: RunRequest) -> str:
-    name = request.source or app.source
-    if not name:
+def sources_of(app: App, request: RunRequest) -> tuple[tuple[str, str], ...]:
+    """(name, source) of each stream; a single one needs no name."""
+    asked = request.source or app.source
+    texts = (asked,) if isinstance(asked, str) else asked
+    if not texts or not all(texts):
         raise UsageError(
             f"{app.name} names no source of its own", "say what to run on: --source FILE"
         )
-    return name
+    named = named_sources(texts)
+    return named if len(named) > 1 else (("", named[0][1]),)
 
 
-def _outputs(app: App, request: RunRequest, source: Source) -> tuple[Path | None, Path | None]:
+def _opened(text: str, request: RunRequest) -> Source:
+    source = open_source(text, keep="all" if request.policy == "all" else "newest")
+    return Paced(source) if request.policy == "newest" and not source.live else source
+
+
+def _stream(
+    app: App, request: RunRequest, chosen: RunModel, name: str, source: Source
+) -> tuple[PreparedStream, tuple[Stage, ...]]:
+    """A source with what is its own: the app's code with its state, and its files."""
+    events, video = _outputs(app, request, source, name)
+    scene = Scene(chosen.spec.labels, *source.size, source.fps)
+    with blame(app.name, name):
+        program = app.program(app.settings, scene)
+        stages = tuple(program.stages())
+    files: list[Sink] = [event_file(events, program.event, bool(name))] if events else []
+    files += [VideoFile(video, source.fps, program.draw)] if video else []
+    return PreparedStream(name, source, program, events, video, tuple(files)), stages
+
+
+def _outputs(
+    app: App, request: RunRequest, source: Source, stream: str
+) -> tuple[Path | None, Path | None]:
     events = request.events or (Path(app.sinks.events) if app.sinks.events else None)
     video = request.video or (Path(app.sinks.video) if app.sinks.video else None)
+    events = of_stream(events, stream) if events else None
+    video = of_stream(video, stream) if video else None
     for path in (events, video):
         if path is not None and path.resolve() == Path(source.name).resolve():
             raise UsageError(f"{path} is the source: it would be written over", "name another file")

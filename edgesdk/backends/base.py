@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from edgesdk.backends.timing import LayerFacts
 from edgesdk.model import Model
 from edgesdk.tensors import Array, TensorSpec
+
+ShowProgress: TypeAlias = Callable[[str, float, float | None], None]
+"""Called with what is being done, the share done (0..1, never falling) and the seconds left
+(None: too early to tell). It may be called from threads of the engine's builder."""
+
+
+def no_progress(name: str, done: float, left_s: float | None) -> None:
+    """Show nothing."""
 
 
 @dataclass(frozen=True)

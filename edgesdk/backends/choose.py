@@ -1,15 +1,11 @@
-"""Backends by name."""
+"""Backends by name. Each is imported only when it is asked for: a run needs one of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from edgesdk.backends.base import Backend, Session
-from edgesdk.backends.onnxruntime import OnnxRuntimeBackend
-from edgesdk.backends.reference import ReferenceBackend
-from edgesdk.backends.tensorrt import TensorRTBackend
-from edgesdk.backends.tensorrt.building.built import ShowProgress, no_progress
+from edgesdk.backends.base import Backend, Session, ShowProgress, no_progress
 from edgesdk.bundle import Bundle
 from edgesdk.errors import UnknownName
 from edgesdk.model import Model
@@ -41,10 +37,16 @@ def load_backend(
     UnknownName for any other name.
     """
     if name == "tensorrt":
+        from edgesdk.backends.tensorrt import TensorRTBackend  # noqa: PLC0415
+
         return TensorRTBackend()
     if name == "onnxruntime":
+        from edgesdk.backends.onnxruntime import OnnxRuntimeBackend  # noqa: PLC0415
+
         return OnnxRuntimeBackend(threads, exact, patient)
     if name == "reference":
+        from edgesdk.backends.reference import ReferenceBackend  # noqa: PLC0415
+
         return ReferenceBackend()
     raise UnknownName("backend", name, backend_names())
 
@@ -59,5 +61,7 @@ def load_backend_for(
     that is. Otherwise as `load_backend`.
     """
     if name == "tensorrt":
+        from edgesdk.backends.tensorrt import TensorRTBackend  # noqa: PLC0415
+
         return TensorRTBackend(bundle, progress=compiling)
     return load_backend(name, threads)

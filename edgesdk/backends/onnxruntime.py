@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from edgesdk._optional import available, require
 from edgesdk.backends._feeds import check_feeds, specs_of
@@ -74,6 +74,8 @@ class OnnxRuntimeBackend:
 
 class OnnxRuntimeSession:
     """A loaded ONNX file. `run` may be called from several threads; outputs are the caller's."""
+
+    gives_outputs: Literal[True] = True
 
     def __init__(self, session: Any) -> None:
         self._session = session

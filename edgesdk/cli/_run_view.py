@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from edgesdk import _config
 from edgesdk.apps import App, PreparedRun
 from edgesdk.cli._console import console as make_console
+from edgesdk.cli._run_tables import (
+    counts_table,
+    state,
+    streams_table,
+    threads_table,
+    times_table,
+)
 from edgesdk.pipeline import Packet, RunSummary
+from edgesdk.sinks import Addressed
 
 
 class Bar:
@@ -34,10 +43,9 @@ class Bar:
         )
         self._task = self._progress.add_task("frames", total=None, events=0)
 
-    def begin(self, count: int | None, limit: int | None) -> None:
-        """Show it; `count` is what the source promises."""
-        known = [n for n in (count, limit) if n is not None]
-        self._progress.update(self._task, total=min(known, default=None))
+    def begin(self, total: int | None) -> None:
+        """Show it; `total` frames are expected, None: nobody knows."""
+        self._progress.update(self._task, total=total)
         self._progress.start()
 
     def accept(self, packet: Packet) -> None:
@@ -50,10 +58,24 @@ class Bar:
         self._progress.stop()
 
 
+def expected(run: PreparedRun, limit: int | None) -> int | None:
+    """Frames that the sources promise, at most `limit` of each; None when one does not know."""
+    total = 0
+    for stream in run.streams:
+        known = [n for n in (stream.source.count, limit) if n is not None]
+        if not known:
+            return None
+        total += min(known)
+    return total
+
+
 def announce(app: App, run: PreparedRun) -> None:
     """Say on stderr what is about to run with what."""
     model = run.model
-    click.echo(f"{app.title}\n  source: {run.source.name}", err=True)
+    click.echo(app.title, err=True)
+    for stream in run.streams:
+        label = f"source {stream.name}" if stream.name else "source"
+        click.echo(f"  {label}: {stream.source.name}", err=True)
     click.echo(f"  model:  {model.where} ({model.kind}, {model.precision})", err=True)
     if model.kind == "float model":
         click.echo(
@@ -61,6 +83,9 @@ def announce(app: App, run: PreparedRun) -> None:
             f"edgesdk build {app.folder} --device orin",
             err=True,
         )
+    for sink in run.sinks:
+        if isinstance(sink, Addressed):
+            click.echo(f"  {sink.name}: {sink.address}", err=True)
     for warning in run.warnings:
         click.secho("warning: ", fg="yellow", nl=False, err=True)
         click.echo(warning, err=True)
@@ -79,57 +104,56 @@ def as_object(app: App, run: PreparedRun, backend: str, summary: RunSummary) -> 
             "digest": model.digest,
         },
         "backend": backend,
-        "policy": run.pipeline.policy,
+        "policy": " and ".join(sorted({stream.policy for stream in summary.streams})),
         **plain,
-        "totals": totals(run, summary),
-        "events_file": str(run.events) if run.events else None,
-        "video_file": str(run.video) if run.video else None,
+        "totals": totals(run, summary.counts),
+        "events_file": _first([stream.events for stream in run.streams]),
+        "video_file": _first([stream.video for stream in run.streams]),
+        "files": [str(path) for path in _files(run)],
     }
 
 
-def totals(run: PreparedRun, summary: RunSummary) -> dict[str, int]:
+def totals(run: PreparedRun, counts: dict[str, dict[str, int]]) -> dict[str, int]:
     """Counts by column over all rows; the app's columns are there even when they are 0."""
-    sums = dict.fromkeys(run.program.columns, 0)
-    for row in summary.counts.values():
+    sums = dict.fromkeys(run.streams[0].program.columns, 0)
+    for row in counts.values():
         for column, count in row.items():
             sums[column] = sums.get(column, 0) + count
     return sums
 
 
 def show(run: PreparedRun, summary: RunSummary) -> None:
-    """Tables of counts and of times on stdout."""
+    """Tables of counts, streams, times and threads on stdout."""
     console = make_console()
-    console.print(_counts(run, summary))
-    console.print(_times(summary))
+    console.print(counts_table(totals(run, summary.counts), summary.counts))
+    if len(summary.streams) > 1:
+        sums = {stream.name: totals(run, stream.counts) for stream in summary.streams}
+        console.print(streams_table(summary, sums))
+    console.print(times_table(summary))
+    console.print(threads_table(summary))
     dropped = f", {summary.frames_dropped} dropped" if summary.frames_dropped else ""
     console.print(
-        f"{summary.frames_processed} of {summary.frames_read} frames{dropped}"
-        f" in {summary.seconds:.1f} s: {summary.fps:.1f} fps on this machine ({summary.ended})",
+        f"{summary.frames_processed} of {summary.frames_captured} frames{dropped}"
+        f" in {summary.seconds:.1f} s: {summary.fps:.1f} fps on this machine"
+        f" ({state(summary.streams[0]) if len(summary.streams) == 1 else summary.ended})",
         highlight=False,
     )
-    for path in (run.events, run.video):
-        if path is not None and summary.frames_processed:
-            console.print(f"written: {path}", highlight=False, soft_wrap=True)
+    for path in _files(run) if summary.frames_processed else ():
+        console.print(f"written: {path}", highlight=False, soft_wrap=True)
 
 
-def _counts(run: PreparedRun, summary: RunSummary) -> Table:
-    sums = totals(run, summary)
-    table = Table(title="Counts", title_justify="left", show_footer=True)
-    table.add_column("", footer="total")
-    for name, total in sums.items():
-        table.add_column(name, footer=str(total), justify="right")
-    for label, row in summary.counts.items():
-        table.add_row(label, *(str(row.get(name, 0)) for name in sums))
-    return table
+def tell_failures(summary: RunSummary) -> bool:
+    """Say on stderr which streams failed while others went on; True: there are some."""
+    failed = [stream for stream in summary.streams if stream.error]
+    for stream in failed:
+        click.secho("error: ", fg="red", nl=False, err=True)
+        click.echo(stream.error, err=True)
+    return bool(failed)
 
 
-def _times(summary: RunSummary) -> Table:
-    table = Table(title="Milliseconds for each frame", title_justify="left")
-    for heading in ("stage", "median", "p95", "max"):
-        table.add_column(heading, justify="left" if heading == "stage" else "right")
-    for stage in summary.stages:
-        if stage.name == "total":
-            table.add_section()
-        figures = (stage.median_ms, stage.p95_ms, stage.max_ms)
-        table.add_row(stage.name, *(f"{ms:.2f}" for ms in figures))
-    return table
+def _files(run: PreparedRun) -> list[Path]:
+    return [p for stream in run.streams for p in (stream.events, stream.video) if p is not None]
+
+
+def _first(paths: Sequence[Path | None]) -> str | None:
+    return str(paths[0]) if paths[0] else None

@@ -64,7 +64,7 @@ def watching(title: str, frames: int | None) -> Sequence[Sink]:
     """A bar on stderr."""
     click.echo(f"count: {title}", err=True)
     bar = Bar()
-    bar.begin(frames, None)
+    bar.begin(frames)
     return (bar,)
 
 

@@ -1,28 +1,56 @@
 """Frames from a source through stages into sinks, timed, bounded and stoppable."""
 
-from edgesdk.pipeline.detect import Step, detect_stages
+from edgesdk.pipeline.detect import Inference, Step, detect_stages
 from edgesdk.pipeline.errors import StageError, blame
 from edgesdk.pipeline.event_files import event_file
+from edgesdk.pipeline.paced import Paced
 from edgesdk.pipeline.packet import Event, Packet
 from edgesdk.pipeline.pipeline import Pipeline
-from edgesdk.pipeline.protocols import Sink, Source, Stage
+from edgesdk.pipeline.protocols import (
+    BatchStage,
+    Sink,
+    Source,
+    SourceStats,
+    Stage,
+    StateChange,
+    Watched,
+)
 from edgesdk.pipeline.sinks import Collect, VideoFile
 from edgesdk.pipeline.sources import open_source
-from edgesdk.pipeline.summary import RunSummary, StageTiming
+from edgesdk.pipeline.stream import Stream
+from edgesdk.pipeline.summary import (
+    FrameAge,
+    Policy,
+    RunSummary,
+    StageTiming,
+    StreamSummary,
+    ThreadLoad,
+)
 
 __all__ = [
+    "BatchStage",
     "Collect",
     "Event",
+    "FrameAge",
+    "Inference",
+    "Paced",
     "Packet",
     "Pipeline",
+    "Policy",
     "RunSummary",
     "Sink",
     "Source",
+    "SourceStats",
     "Stage",
     "StageError",
     "StageTiming",
+    "StateChange",
     "Step",
+    "Stream",
+    "StreamSummary",
+    "ThreadLoad",
     "VideoFile",
+    "Watched",
     "blame",
     "detect_stages",
     "event_file",

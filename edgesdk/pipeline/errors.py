@@ -12,23 +12,27 @@ from edgesdk.errors import EdgeError
 class StageError(EdgeError):
     """A source, stage or sink failed. The original error is its `__cause__`."""
 
-    def __init__(self, stage: str, error: Exception) -> None:
+    def __init__(self, stage: str, error: Exception, stream: str = "") -> None:
+        """`stream` is the name of the stream, where there are several."""
+        where = f"in {stage!r} of {stream!r}" if stream else f"in {stage!r}"
         if isinstance(error, EdgeError):
-            super().__init__(f"in {stage!r}: {error.message}", error.hint)
+            super().__init__(f"{where}: {error.message}", error.hint)
             self.exit_code = error.exit_code
         else:
             super().__init__(
-                f"in {stage!r}: {type(error).__name__}: {error}{_place(error)}",
+                f"{where}: {type(error).__name__}: {error}{_place(error)}",
                 f"this is a defect in the code of {stage!r}, not in what it was given",
             )
         self.stage = stage
+        self.stream = stream
 
 
 class blame:  # noqa: N801 - reads as a verb: with blame("decode")
     """Any error of the body becomes a StageError that names `stage`, chained to the original."""
 
-    def __init__(self, stage: str) -> None:
+    def __init__(self, stage: str, stream: str = "") -> None:
         self._stage = stage
+        self._stream = stream
 
     def __enter__(self) -> None:
         return None
@@ -40,7 +44,7 @@ class blame:  # noqa: N801 - reads as a verb: with blame("decode")
         trace: TracebackType | None,
     ) -> None:
         if isinstance(error, Exception) and not isinstance(error, StageError):
-            raise StageError(self._stage, error) from error
+            raise StageError(self._stage, error, self._stream) from error
 
 
 def _place(error: Exception) -> str:

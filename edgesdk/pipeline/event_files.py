@@ -22,21 +22,24 @@ from edgesdk.pipeline.packet import Event, Packet
 from edgesdk.pipeline.protocols import Sink
 
 
-def event_file(path: Path, kind: type[Event]) -> Sink:
+def event_file(path: Path, kind: type[Event], with_stream: bool = False) -> Sink:
     """A sink for the events `kind`, by the extension: .csv, .jsonl or .json.
 
-    The columns (keys) are the fields of `kind` in their order, `frame` and `time_ms` first.
+    The columns (keys) are the fields of `kind` in their order, `frame` and `time_ms` first, then,
+    `with_stream`, the name of the stream.
     The file is made with the first packet: a run that processed no frame leaves an older file
     as it is. Raises UsageError for another extension.
     """
-    kinds: dict[str, Callable[[Path, type[Event]], Sink]] = {
+    kinds: dict[str, Callable[[Path, Sequence[str]], Sink]] = {
         ".csv": CsvEvents,
         ".jsonl": JsonLinesEvents,
         ".json": JsonEvents,
     }
     if path.suffix.lower() not in kinds:
         raise UsageError(f"{path}: events are written as {', '.join(kinds)}")
-    return kinds[path.suffix.lower()](path, kind)
+    fields = [field.name for field in dataclasses.fields(kind)]
+    columns = [name for name in fields if with_stream or name != "stream"]
+    return kinds[path.suffix.lower()](path, columns)
 
 
 class LineFile:
@@ -91,9 +94,9 @@ class CsvEvents:
 
     name = "events"
 
-    def __init__(self, path: Path, kind: type[Event]) -> None:
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._file = LineFile(path)
-        self._columns = [field.name for field in dataclasses.fields(kind)]
+        self._columns = columns
 
     def accept(self, packet: Packet) -> None:
         """Write one line for each event, at once."""
@@ -113,15 +116,16 @@ class JsonLinesEvents:
 
     name = "events"
 
-    def __init__(self, path: Path, kind: type[Event]) -> None:
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._file = LineFile(path)
+        self._columns = columns
 
     def accept(self, packet: Packet) -> None:
         """Write one line for each event, at once."""
         if not self._file.is_open:
             self._file.open()
         for event in packet.events:
-            self._file.write(_json(event) + "\n")
+            self._file.write(_json(event, self._columns) + "\n")
 
     def close(self) -> None:
         """Close the file."""
@@ -133,8 +137,9 @@ class JsonEvents:
 
     name = "events"
 
-    def __init__(self, path: Path, kind: type[Event]) -> None:
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._path = path
+        self._columns = columns
         self._file: LineFile | None = None
         self._separator = "[\n"
 
@@ -144,7 +149,7 @@ class JsonEvents:
             self._file = LineFile(_temporary(self._path))
             self._file.open()
         for event in packet.events:
-            self._file.write(self._separator + _json(event))
+            self._file.write(self._separator + _json(event, self._columns))
             self._separator = ",\n"
 
     def close(self) -> None:
@@ -168,8 +173,8 @@ def _csv_line(values: Sequence[object]) -> str:
     return text.getvalue()
 
 
-def _json(event: Event) -> str:
-    return json.dumps(dataclasses.asdict(event), allow_nan=False)
+def _json(event: Event, columns: Sequence[str]) -> str:
+    return json.dumps({name: getattr(event, name) for name in columns}, allow_nan=False)
 
 
 def _temporary(path: Path) -> Path:

@@ -22,6 +22,8 @@ class Event:
     """0-based number of the frame within the source."""
     time_ms: float
     """Media time: since the source's first frame."""
+    stream: str = field(default="", kw_only=True)
+    """Name of the stream in a run of several, filled in by the pipeline; empty in other runs."""
 
     @property
     def counted_as(self) -> tuple[str, str]:
@@ -41,4 +43,4 @@ class Packet:
     placement: Placement | None = None
     """Where the picture lies in the model's input; None before preprocessing."""
     timings_ns: Mapping[str, int] = field(default_factory=dict)
-    """Nanoseconds that each stage took, by its name; the pipeline fills it in."""
+    """Nanoseconds that each stage so far took, by its name; the pipeline fills it in."""

@@ -1,44 +1,29 @@
-"""Runs frames from a source through stages into sinks."""
+"""Runs frames from sources through stages into sinks, each part in a thread of its own."""
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
-from itertools import islice
-from types import TracebackType
-from typing import Literal, TypeAlias
+from collections.abc import Sequence
 
-from edgesdk.errors import EdgeError, UsageError
-from edgesdk.frames import Frame
-from edgesdk.pipeline.channel import Channel
-from edgesdk.pipeline.errors import StageError, blame
-from edgesdk.pipeline.packet import Packet
-from edgesdk.pipeline.protocols import Sink, Source, Stage
-from edgesdk.pipeline.summary import Ended, RunSummary, Tally
+from edgesdk.errors import UsageError
+from edgesdk.pipeline.protocols import BatchStage, Sink, Source, Stage
+from edgesdk.pipeline.running import Running
+from edgesdk.pipeline.stream import Lane, Stream
+from edgesdk.pipeline.summary import Policy, RunSummary, StreamSummary
 
-Policy = Literal["lossless", "newest"]
-Kind: TypeAlias = type[BaseException] | None
-
-QUEUE = {"lossless": 4, "newest": 1}
-"""Frames that may wait: enough to keep both threads busy; for a camera none but the newest."""
 POLL_S = 0.05
-"""How soon `stop` is noticed while the source is silent."""
-JOIN_S = 1.0
-"""How long a source may take to end after its last frame was asked for."""
-RETURN_PACKET = "end it with: return packet, or replace(packet, events=...) with what it adds"
-
-_log = logging.getLogger(__name__)
+"""How soon `stop` is noticed."""
+STOP_S = 2.0
 
 
 class Pipeline:
-    """One source, stages in their order, and any number of sinks. It runs once.
+    """Sources, stages in their order, and any number of sinks. It runs once.
 
-    The source is read in a thread of its own; stages and sinks run in the thread that calls
-    `run`, so they need no locks. Memory does not depend on the number of frames.
+    Each source is read in a thread of its own. What stands before a BatchStage (inference) runs in
+    a second thread, inference in a third, and what comes after, sinks included, in a fourth;
+    without a BatchStage all stages and sinks share one. So each stage and sink is called by one
+    thread, in the order of its stream's frames, and needs no locks. Memory does not depend on the
+    number of frames.
     """
 
     def __init__(
@@ -47,127 +32,83 @@ class Pipeline:
         stages: Sequence[Stage],
         sinks: Sequence[Sink] = (),
         policy: Policy | None = None,
+        stop_s: float = STOP_S,
     ) -> None:
-        """`policy` "lossless": the source waits and every frame is processed; "newest": it never
-        waits, and a frame that is not taken in time makes room for the next and is counted as
-        dropped. None: "newest" for a live source, "lossless" for any other.
+        """`policy` "all": the source waits and every frame is processed; "newest": it never waits,
+        and a frame that inference has not taken in time makes room for the next and is counted
+        as dropped. None: "newest" for a live source, "all" for any other.
+        `stop_s`: how long threads may take to end, once they should.
 
         Raises UsageError when two stages or sinks have the same name.
         """
-        names = [stage.name for stage in stages] + [sink.name for sink in sinks]
-        if len(names) != len(set(names)):
-            raise UsageError(f"each stage and sink needs a name of its own, found {names}")
-        self.source = source
-        self.policy: Policy = policy or ("newest" if source.live else "lossless")
-        self._stages = tuple(stages)
-        self._sinks = tuple(sinks)
+        self._set([Stream(source, stages, sinks, policy)], stop_s)
+
+    @classmethod
+    def of(cls, streams: Sequence[Stream], stop_s: float = STOP_S) -> Pipeline:
+        """Several streams that share one BatchStage, or have none.
+
+        A source that fails ends its own stream; any other failure ends the run. Raises UsageError
+        when two streams have the same name, or each has a BatchStage of its own.
+        """
+        pipeline = cls.__new__(cls)
+        pipeline._set(streams, stop_s)
+        return pipeline
+
+    def _set(self, streams: Sequence[Stream], stop_s: float) -> None:
+        _check(streams)
+        self.streams = tuple(streams)
+        self._stop_s = stop_s
+        self._lanes = tuple(Lane(i, s, len(streams) > 1) for i, s in enumerate(streams))
+        self._start_ns = 0
         # A plain flag, because a signal handler may set it at any point of the main thread.
         self._stopping = False
 
     def stop(self) -> None:
-        """End the run after the packet in hand; for any thread, and for signal handlers."""
+        """End the run after the packet that is at the last stages; for any thread, and for signal
+        handlers. `run` returns within `stop_s`, even when a source hangs."""
         self._stopping = True
 
+    def progress(self) -> tuple[StreamSummary, ...]:
+        """The figures of each stream so far; for any thread, at any time."""
+        seconds = (time.monotonic_ns() - self._start_ns) / 1e9 if self._start_ns else 0.0
+        return tuple(lane.summary(seconds) for lane in self._lanes)
+
     def run(self, max_frames: int | None = None) -> RunSummary:
-        """Run until the source ends, `max_frames` are read, or `stop` is called.
+        """Run until every source ends, `max_frames` of each are read, or `stop` is called.
 
-        However it ends, the source's thread is joined and every sink is closed, so what the sinks
-        wrote is complete. Raises StageError, which names the source, stage or sink that failed;
-        frames read before a failure of the source are processed first.
+        However it ends, the sources are stopped, the threads joined and every sink closed, so what
+        the sinks wrote is complete. A thread that does not end in time is left behind and named in
+        a warning. Raises StageError, which names the source, stage or sink that failed; frames that
+        were read before a failure are processed first.
         """
-        channel = Channel(QUEUE[self.policy], drop_oldest=self.policy == "newest")
-        tally = Tally()
-        reader = threading.Thread(
-            target=self._read, args=(channel, max_frames), name="edgesdk-source", daemon=True
-        )
-        start_ns = time.monotonic_ns()
-        with ExitStack() as ending:
-            for sink in reversed(self._sinks):
-                ending.push(_closing(sink))
-            reader.start()
-            ending.callback(self._end, channel, reader)
-            ended = self._work(channel, tally, max_frames)
-            seconds = (time.monotonic_ns() - start_ns) / 1e9
-        return RunSummary(
-            source=self.source.name,
-            ended=ended,
-            frames_read=channel.accepted,
-            frames_processed=tally.frames,
-            frames_dropped=channel.accepted - tally.frames,
-            seconds=round(seconds, 4),
-            fps=round(tally.frames / seconds, 3) if seconds > 0 else 0.0,
-            stages=tally.stages(),
-            counts=tally.counts(),
-        )
-
-    def _read(self, channel: Channel, max_frames: int | None) -> None:
-        with channel, blame("source"):
-            try:
-                for frame in islice(self.source, max_frames):
-                    if not channel.put(frame):
-                        return
-            finally:
-                self.source.close()
-
-    def _work(self, channel: Channel, tally: Tally, max_frames: int | None) -> Ended:
-        while not self._stopping:
-            frame = channel.get(POLL_S)
-            if frame is not None:
-                packet, timings_ns = self._process(frame)
-                tally.add(packet, timings_ns)
-            elif channel.exhausted:
-                return "frame limit" if channel.accepted == max_frames else "source ended"
-        return "stopped"
-
-    def _process(self, frame: Frame) -> tuple[Packet, dict[str, int]]:
-        packet = Packet(frame)
-        timings_ns: dict[str, int] = {}
-        for stage in self._stages:
-            start = time.perf_counter_ns()
-            packet = _worked(stage, packet)
-            timings_ns[stage.name] = time.perf_counter_ns() - start
-            packet = replace(packet, timings_ns=dict(timings_ns))
-        for sink in self._sinks:
-            start = time.perf_counter_ns()
-            with blame(sink.name):
-                sink.accept(packet)
-            timings_ns[sink.name] = time.perf_counter_ns() - start
-        return packet, timings_ns
-
-    def _end(self, channel: Channel, reader: threading.Thread) -> None:
-        channel.close()
-        reader.join(JOIN_S)
-        if reader.is_alive():
-            _log.warning(
-                "the source %s did not end within %g s; its thread is left behind",
-                self.source.name,
-                JOIN_S,
-            )
-
-
-def _worked(stage: Stage, packet: Packet) -> Packet:
-    """What the stage makes of the packet; an app's code may return something else."""
-    with blame(stage.name):
-        returned: object = stage(packet)
-    if not isinstance(returned, Packet):
-        what = None if returned is None else type(returned).__name__
-        raise StageError(
-            stage.name, EdgeError(f"returned {what}; a stage returns the packet", RETURN_PACKET)
-        )
-    return returned
-
-
-def _closing(sink: Sink) -> Callable[[Kind, BaseException | None, TracebackType | None], bool]:
-    """Close `sink` at the end. The first error of a run is the one that is raised."""
-
-    def close(kind: Kind, error: BaseException | None, trace: TracebackType | None) -> bool:
+        self._start_ns = time.monotonic_ns()
+        running = Running(self._lanes, lambda: self._stopping, max_frames)
         try:
-            with blame(sink.name):
-                sink.close()
-        except StageError as second:
-            if error is None:
-                raise
-            _log.warning("%s", second)
-        return False
+            running.start()
+            while not running.wait(POLL_S) and not self._stopping:
+                pass
+            seconds = (time.monotonic_ns() - self._start_ns) / 1e9
+        finally:
+            running.end(self._stop_s)
+        running.raise_failure()
+        return running.summary(seconds)
 
-    return close
+
+def _check(streams: Sequence[Stream]) -> None:
+    if not streams:
+        raise UsageError("a pipeline needs a stream, found none")
+    titles = [stream.title for stream in streams]
+    if len(titles) != len(set(titles)):
+        raise UsageError(
+            f"each stream needs a name of its own, found {titles}", "give each Stream a `name`"
+        )
+    for stream in streams:
+        names = [stage.name for stage in stream.stages] + [sink.name for sink in stream.sinks]
+        if len(names) != len(set(names)):
+            raise UsageError(f"each stage and sink needs a name of its own, found {names}")
+    shared = [[s for s in stream.stages if isinstance(s, BatchStage)] for stream in streams]
+    if any(len(own) > 1 or own != shared[0] for own in shared):
+        raise UsageError(
+            "all streams of a pipeline share one BatchStage, found more",
+            "make one Inference and hand it to detect_stages(detector, inference) of each stream",
+        )

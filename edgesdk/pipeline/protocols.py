@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
+from edgesdk.capture.stats import SourceState, SourceStats, StateChange
 from edgesdk.frames import Frame
 from edgesdk.pipeline.packet import Packet
+
+__all__ = [
+    "BatchStage",
+    "Sink",
+    "Source",
+    "SourceState",
+    "SourceStats",
+    "Stage",
+    "StateChange",
+    "Watched",
+]
 
 
 class Source(Protocol):
@@ -41,8 +53,24 @@ class Source(Protocol):
         """The frames in order. Raises DataError when they cannot be read (any more)."""
         ...
 
+    def stop(self) -> None:
+        """Make the iteration end soon, for any thread; it returns at once.
+
+        A source whose next frame always comes soon may ignore it.
+        """
+        ...
+
     def close(self) -> None:
         """Free the device or file; called after the last frame, in the thread that iterated."""
+        ...
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A source that can be interrupted and come back, and says how it stands."""
+
+    def stats(self) -> SourceStats:
+        """For any thread, at any time; it never waits."""
         ...
 
 
@@ -56,6 +84,40 @@ class Stage(Protocol):
 
     def __call__(self, packet: Packet) -> Packet:
         """The packet with what this stage adds."""
+        ...
+
+
+@runtime_checkable
+class BatchStage(Protocol):
+    """A stage that has a thread of its own, that several streams may share, and that may work on
+    several packets at once: inference."""
+
+    @property
+    def name(self) -> str:
+        """Under which it is timed and named in errors."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """At most so many packets at once."""
+        ...
+
+    @property
+    def wait_s(self) -> float:
+        """How long to wait, from the first packet on, for so many."""
+        ...
+
+    @property
+    def joined(self) -> int:
+        """So many of the stages that follow work in its thread, before the next `run_batch`."""
+        ...
+
+    def __call__(self, packet: Packet) -> Packet:
+        """The same for one packet."""
+        ...
+
+    def run_batch(self, packets: Sequence[Packet]) -> Sequence[Packet]:
+        """A packet for each of `packets` (1 to `batch`), in their order."""
         ...
 
 

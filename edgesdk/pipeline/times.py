@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 _FLOOR_NS = 100
 _GROWTH = 1.02
@@ -30,6 +31,19 @@ class Durations:
         self.max_ns = max(self.max_ns, duration_ns)
         self.count += 1
         self.total_ns += duration_ns
+
+    @classmethod
+    def merged(cls, several: Iterable[Durations]) -> Durations:
+        """All of them in one."""
+        total = cls()
+        for each in several:
+            if each.count:
+                total.min_ns = min(total.min_ns, each.min_ns) if total.count else each.min_ns
+                total.max_ns = max(total.max_ns, each.max_ns)
+                total.count += each.count
+                total.total_ns += each.total_ns
+                total._bins = [a + b for a, b in zip(total._bins, each._bins, strict=True)]
+        return total
 
     def quantile_ms(self, q: float) -> float:
         """The duration in ms that the share `q` (0..1) of all does not exceed (nearest rank).

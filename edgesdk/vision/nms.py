@@ -8,10 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesdk.detections import Detections
-from edgesdk.geometry import Boxes, Placement, area, iou, share_inside
+from edgesdk.geometry import Boxes, Placement
 
 CANDIDATES = 2000
 """Only so many of the best boxes enter: bounds the time on a picture full of noise."""
+BLOCK = 128
+"""Boxes that are compared with each other at once: few enough for the cache."""
+FEW = 12
+"""So few are compared one by one, which is as fast and needs no arrays."""
+TINY = np.float32(1e-30)
+"""Less than the area of any box that has one."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +61,98 @@ def nms(
     Only the `CANDIDATES` best boxes are looked at.
     """
     order = np.argsort(-score, kind="stable")[:CANDIDATES]
+    classes = None if class_id is None else class_id[order]
+    if len(order) <= FEW:
+        rows = boxes[order].tolist()
+        names = [0] * len(rows) if classes is None else classes.tolist()
+        return order[_few(rows, names, iou_threshold, inside_threshold)[:max_detections]]
+    rivals = _Rivals(boxes[order], classes, iou_threshold, inside_threshold)
     keep: list[int] = []
-    while len(order) and len(keep) < max_detections:
-        best, order = order[0], order[1:]
-        keep.append(int(best))
-        stays = iou(boxes[best : best + 1], boxes[order])[0] <= iou_threshold
-        if inside_threshold < 1:
-            stays &= share_inside(boxes[best : best + 1], boxes[order])[0] <= inside_threshold
-        if class_id is not None:
-            stays |= class_id[order] != class_id[best]
-        order = order[stays]
-    return np.array(keep, np.int64)
+    left = np.arange(len(order))
+    while len(left) and len(keep) < max_detections:
+        block, left = left[:BLOCK], left[BLOCK:]
+        kept = block[_greedy(rivals.between(block, block))]
+        keep += kept[: max_detections - len(keep)].tolist()
+        if len(left):
+            left = left[~rivals.between(kept, left).any(axis=0)]
+    best: NDArray[np.int64] = order[keep]
+    return best
+
+
+def _few(
+    boxes: list[list[float]], classes: list[int], iou_threshold: float, inside_threshold: float
+) -> list[int]:
+    """The same without arrays: each call of numpy's costs as much as comparing two boxes."""
+    keep: list[int] = []
+    areas = [max(right - left, 0) * max(bottom - top, 0) for left, top, right, bottom in boxes]
+    for index, (left, top, right, bottom) in enumerate(boxes):
+        for better in keep:
+            if classes[better] != classes[index]:
+                continue
+            x1, y1, x2, y2 = boxes[better]
+            width = (x2 if x2 < right else right) - (x1 if x1 > left else left)
+            height = (y2 if y2 < bottom else bottom) - (y1 if y1 > top else top)
+            if width <= 0 or height <= 0:
+                continue
+            shared = width * height
+            if shared > iou_threshold * (areas[better] + areas[index] - shared):
+                break
+            if shared > inside_threshold * areas[index]:
+                break
+        else:
+            keep.append(index)
+    return keep
+
+
+class _Rivals:
+    """Which of boxes are so alike that only one of them may stay."""
+
+    def __init__(
+        self,
+        boxes: Boxes,
+        class_id: NDArray[np.int64] | None,
+        iou_threshold: float,
+        inside_threshold: float,
+    ) -> None:
+        # Each edge of all boxes lies together in memory: five times as fast as box by box.
+        self._edges = left, top, right, bottom = np.ascontiguousarray(boxes.T)
+        area = np.maximum(right - left, 0) * np.maximum(bottom - top, 0)
+        # Boxes without area share nothing: whatever is not 0 below the line gives 0.
+        self._area = np.maximum(area, TINY)
+        self._class = None if class_id is None else class_id.astype(np.int32)
+        self._iou_threshold = iou_threshold
+        self._inside_threshold = inside_threshold
+
+    def between(self, better: NDArray[np.int64], worse: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """True where the box of `better` (row) rules out that of `worse` (column)."""
+        left, top, right, bottom = (edge[better][:, None] for edge in self._edges)
+        shared = np.minimum(right, self._edges[2][worse])
+        shared -= np.maximum(left, self._edges[0][worse])
+        np.maximum(shared, np.float32(0), out=shared)
+        height = np.minimum(bottom, self._edges[3][worse])
+        height -= np.maximum(top, self._edges[1][worse])
+        # Below 0 where they are apart in height: so is the ratio, and no threshold is.
+        shared *= height
+        area = self._area[worse]
+        union = np.add(self._area[better][:, None], area, out=height)
+        union -= shared
+        rules_out: NDArray[np.bool_] = np.divide(shared, union, out=union) > self._iou_threshold
+        if self._inside_threshold < 1:
+            rules_out |= shared / area > self._inside_threshold
+        if self._class is not None:
+            rules_out &= self._class[better][:, None] == self._class[worse]
+        return rules_out
+
+
+def _greedy(rules_out: NDArray[np.bool_]) -> list[int]:
+    """Indices that stay, of boxes in the order of their scores; (N, N)."""
+    rows = np.packbits(rules_out, axis=1, bitorder="little")
+    gone, stay = 0, []
+    for index in range(len(rows)):
+        if not gone >> index & 1:
+            stay.append(index)
+            gone |= int.from_bytes(rows[index].tobytes(), "little")
+    return stay
 
 
 def best_detections(
@@ -79,16 +166,22 @@ def best_detections(
 
     Boxes that are not finite, and those with nothing inside the picture, are dropped.
     """
-    usable = np.isfinite(boxes).all(axis=1) & (score >= settings.score_threshold)
-    boxes, score, class_id = boxes[usable], score[usable], class_id[usable]
-    by_class = None if settings.class_agnostic else class_id
+    sure = score >= settings.score_threshold
+    if not (sure.all() and np.isfinite(boxes).all()):
+        usable = np.isfinite(boxes).all(axis=1) & sure
+        boxes, score, class_id = boxes[usable], score[usable], class_id[usable]
+    if not len(boxes):
+        return Detections.empty()
     keep = nms(
         boxes,
         score,
-        by_class,
+        None if settings.class_agnostic else class_id,
         settings.iou_threshold,
         settings.max_detections,
         inside_threshold=settings.inside_threshold,
     )
-    found = Detections(placement.to_picture(boxes[keep]), score[keep], class_id[keep])
-    return found[area(found.xyxy) > 0]
+    found = placement.to_picture(boxes[keep])
+    inside = (found[:, 2] > found[:, 0]) & (found[:, 3] > found[:, 1])
+    if not inside.all():
+        found, keep = found[inside], keep[inside]
+    return Detections(found, score[keep], class_id[keep])

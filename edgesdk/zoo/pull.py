@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TypeAlias
-from urllib.parse import urlsplit
+from typing import TypeAlias
 
 from edgesdk._digest import sha256_file
 from edgesdk._files import folder_atomic
 from edgesdk._resources import assets_folder, cache_folder
-from edgesdk._version import __version__
 from edgesdk.errors import EdgeError, ModelError
 from edgesdk.zoo.entries import ZooEntry
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the bytes that are there and the bytes that there will be."""
-
-_TIMEOUT_S = 30.0
-_BLOCK_BYTES = 1 << 18
-_LOCAL = {"127.0.0.1", "localhost"}
 
 
 def pull(entry: ZooEntry, progress: Progress | None = None, cache: Path | None = None) -> Path:
@@ -69,9 +60,12 @@ def _check_digest(entry: ZooEntry, path: Path, hint: str) -> None:
 
 
 def _download(entry: ZooEntry, path: Path, progress: Progress | None) -> None:
+    # An app whose model is there already does not load the network's libraries.
+    from edgesdk.zoo.network import blocks  # noqa: PLC0415
+
     done = 0
     with path.open("wb") as file:
-        for block in _blocks(entry):
+        for block in blocks(entry.url, _by_hand(entry)):
             file.write(block)
             done += len(block)
             if done > entry.size_bytes:
@@ -83,57 +77,6 @@ def _download(entry: ZooEntry, path: Path, progress: Progress | None) -> None:
         raise EdgeError(
             f"{entry.url} should give {entry.size_bytes} bytes, found {found}",
             f"the transfer was cut short or the file changed: run it again, or {_by_hand(entry)}",
-        )
-
-
-def _blocks(entry: ZooEntry) -> Iterator[bytes]:
-    """The body of the URL. Network errors become EdgeError here, so that the others are ours."""
-    try:
-        with _open(entry.url) as response:
-            while block := response.read(_BLOCK_BYTES):
-                yield block
-    except (OSError, http.client.HTTPException) as error:
-        if isinstance(error, urllib.error.HTTPError):
-            error.close()
-        raise EdgeError(
-            f"{entry.url} cannot be downloaded: {getattr(error, 'reason', '') or error}",
-            f"check the network and run it again, or {_by_hand(entry)}",
-        ) from error
-
-
-def _open(url: str) -> IO[bytes]:
-    _check_scheme(url)
-    opener = urllib.request.build_opener(_SafeRedirect)
-    request = urllib.request.Request(url, headers={"User-Agent": f"edgesdk/{__version__}"})
-    response: IO[bytes] = opener.open(request, timeout=_TIMEOUT_S)
-    return response
-
-
-class _SafeRedirect(urllib.request.HTTPRedirectHandler):
-    """Follows a redirection only to where a first request could have gone."""
-
-    def redirect_request(  # noqa: PLR0917 - urllib's signature
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        try:
-            _check_scheme(newurl)
-        except EdgeError:
-            fp.close()
-            raise
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _check_scheme(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOCAL):
-        raise EdgeError(
-            f"{url} is not an https address", "give an https URL in the model's file of the zoo"
         )
 
 

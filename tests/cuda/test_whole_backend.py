@@ -16,9 +16,8 @@ import pytest
 
 import edgesdk.bench as bench_module
 from edgesdk.backends import Backend
-from edgesdk.backends.base import Probe
+from edgesdk.backends.base import Probe, ShowProgress
 from edgesdk.backends.tensorrt.backend import Machinery, TensorRTBackend, make_current
-from edgesdk.backends.tensorrt.building.built import ShowProgress
 from edgesdk.backends.tensorrt.cuda import Cuda
 from edgesdk.backends.tensorrt.machine.driver import probe_driver
 from edgesdk.backends.tensorrt.settings import EngineSettings

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import cast
 
 from edgesdk._optional import require
-from edgesdk.backends.base import Engine, Probe, Session
+from edgesdk.backends.base import Engine, Probe, Session, ShowProgress, no_progress
 from edgesdk.backends.tensorrt.api.always import TensorRT
 from edgesdk.backends.tensorrt.building.builder import settings_for
-from edgesdk.backends.tensorrt.building.built import Inspect, ShowProgress, no_progress
+from edgesdk.backends.tensorrt.building.built import Inspect
 from edgesdk.backends.tensorrt.cuda import Cuda
 from edgesdk.backends.tensorrt.engines.store import EngineStore, StoredEngine
 from edgesdk.backends.tensorrt.engines.workshop import Workshop

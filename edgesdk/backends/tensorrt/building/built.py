@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from edgesdk.backends.base import ShowProgress, no_progress
 from edgesdk.backends.tensorrt.api.always import ILogger, TensorRT
 from edgesdk.bundle import Precision
 
@@ -58,15 +59,8 @@ class DlaReport:
         return f"{text}; on the GPU: {', '.join(names)}"
 
 
-ShowProgress: TypeAlias = Callable[[str, float, float | None], None]
-"""Called with what is being done, the share done (0..1, never falling) and the seconds left
-(None: too early to tell). It may be called from threads of TensorRT's."""
 Inspect: TypeAlias = Callable[[TensorRT, bytes, ILogger], tuple[EngineLayer, ...]]
 """Reads the layers back out of an engine's bytes."""
-
-
-def no_progress(name: str, done: float, left_s: float | None) -> None:
-    """Show nothing."""
 
 
 def no_lines(line: str) -> None:

@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import cast
 
+from edgesdk.backends.base import ShowProgress
 from edgesdk.backends.tensorrt.api import from_ten
 from edgesdk.backends.tensorrt.api.always import TensorRT
-from edgesdk.backends.tensorrt.building.built import ShowProgress
 from edgesdk.errors import BackendError
 
 EARLIEST_S = 1.0

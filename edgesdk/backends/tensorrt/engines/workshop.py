@@ -7,9 +7,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgesdk.backends.base import ShowProgress, no_progress
 from edgesdk.backends.tensorrt.api.always import TensorRT
 from edgesdk.backends.tensorrt.building.builder import BuildOrder, BuiltEngine, build_engine
-from edgesdk.backends.tensorrt.building.built import Inspect, ShowProgress, no_progress
+from edgesdk.backends.tensorrt.building.built import Inspect
 from edgesdk.backends.tensorrt.building.timing_cache import cache_path
 from edgesdk.backends.tensorrt.engines.admission import trusted
 from edgesdk.backends.tensorrt.engines.foreign import Plan

@@ -1,0 +1,1 @@
+"""Camera pipelines against their peers."""
