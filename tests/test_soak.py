@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
-from tests.soaking import HANGS_UP_S, Soak, soak
+from edgesdk.apps import RunRequest, load_app, prepare_run
+from edgesdk.errors import UsageError
+from tests.soaking import APP, HANGS_UP_S, Soak, camera, soak
+from tests.squares import app_folder
 
 SECONDS = float(os.environ.get("EDGESDK_SOAK_S", "75"))
 BLOCKS_PER_1000 = 200
@@ -74,3 +78,16 @@ def test_the_files_are_whole(soaked: Soak, folder: Path) -> None:
     assert len(lines) > 0.5 * soaked.summary.frames_processed / 10
     assert all("frame" in json.loads(line) for line in lines)
     assert 0 < len(list((folder / "shots").rglob("*.jpg"))) <= 20
+
+
+def test_a_run_that_cannot_begin_leaves_no_camera_running(folder: Path) -> None:
+    app = load_app(str(app_folder(folder / "other", APP)))
+    with camera() as port:
+        sources = (f"http://127.0.0.1:{port}/video",)
+        before = threading.active_count()
+        with (
+            pytest.raises(UsageError, match="no option"),
+            prepare_run(app, RunRequest(sources, sinks=("snapshots:/tmp/x?bad=1",))),
+        ):
+            pytest.fail("it should not begin")
+        assert threading.active_count() == before
