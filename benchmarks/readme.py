@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from benchmarks.pipeline.figures import pipeline
+
 ROOT = Path(__file__).parent.parent
 REPORTS = ROOT / "benchmarks" / "reports"
 BEGIN, END = "<!-- numbers:begin -->\n", "<!-- numbers:end -->\n"
@@ -19,7 +21,12 @@ BEGIN, END = "<!-- numbers:begin -->\n", "<!-- numbers:end -->\n"
 
 def rendered() -> str:
     """The tables, from the reports alone."""
-    return "\n".join([*quantization(_read("quantization")), "", *counting(_read("counting")), ""])
+    sections = (
+        quantization(_read("quantization")),
+        counting(_read("counting")),
+        pipeline(_read("pipeline")),
+    )
+    return "\n".join(line for lines in sections for line in (*lines, ""))
 
 
 def with_figures(readme: str) -> str:

@@ -28,7 +28,8 @@ class Slot:
 
     picture: Picture | None = None
     """Waits to be encoded, or for a viewer; whoever replaces it loses nothing but an old one."""
-    kept_ns: int | None = None
+    due_ns: int = 0
+    """Monotonic clock when the next picture is wanted."""
     watched: bool = False
     encoded: bool = False
     """True when viewers already have `picture`."""
@@ -68,9 +69,10 @@ class Pictures:
         with self._changed:
             slot = self._slots.setdefault(stream, Slot())
             wait_ns = self._between_ns if slot.watched else round(STILL_S * 1e9)
-            if slot.kept_ns is not None and now_ns - slot.kept_ns < wait_ns:
+            if now_ns < slot.due_ns:
                 return
-            slot.kept_ns = now_ns
+            # From one due time to the next, so that 12 a second of 25 are 12 and not 25/3.
+            slot.due_ns = max(slot.due_ns + wait_ns, now_ns + wait_ns // 2)
         picture = self._draw(packet)
         if np.may_share_memory(picture, packet.frame.image):
             picture = picture.copy()  # the frame's own pixels may be reused after this
@@ -84,6 +86,7 @@ class Pictures:
             slot = self._slots.setdefault(stream, Slot())
             if watched and not slot.watched:
                 slot.encoded = False  # what is kept is newer than what the last viewer had
+                slot.due_ns = 0
             slot.watched = watched
             self._changed.notify()
 

@@ -110,7 +110,7 @@ def main() -> None:
         return bool(line)
 
     loop = GLib.MainLoop()
-    GLib.io_add_watch(GLib.IOChannel.unix_new(0), GLib.IO_IN, order)
+    GLib.io_add_watch(GLib.IOChannel.unix_new(0), GLib.IO_IN | GLib.IO_HUP, order)
     loop.run()
 
 
