@@ -56,7 +56,8 @@ FAULTS = (
     "drop=0.02&corrupt=0.05&jitter=30ms&freeze=800ms&freeze_every=4s&clock_jump=1h"
     "&clock_jump_every=5s&disconnect=500ms&disconnect_every=7s&resize_every=6s&live=1"
 )
-SMALL = "width=192&height=160&frames=1000000000&fps=25"
+FPS = 25
+SMALL = f"width=192&height=160&frames=1000000000&fps={FPS}"
 HANGS_UP_S, KILLED_EVERY_S = 12.0, 30.0
 EVERY_S = 1.0
 FIRST_S = 5.0

@@ -18,7 +18,7 @@ import pytest
 
 from edgesdk.apps import RunRequest, load_app, prepare_run
 from edgesdk.errors import UsageError
-from tests.soaking import APP, HANGS_UP_S, Soak, camera, soak
+from tests.soaking import APP, FPS, HANGS_UP_S, Soak, camera, soak
 from tests.squares import app_folder
 
 SECONDS = float(os.environ.get("EDGESDK_SOAK_S", "75"))
@@ -46,8 +46,10 @@ def test_every_stream_lived_through_its_faults(soaked: Soak) -> None:
         assert state is not None
         assert state.lost > 0
         assert state.corrupt > 0
-        assert state.resized >= SECONDS // 12
-        assert state.reconnects >= SECONDS // 7 - 2
+        media_s = (state.captured + state.lost) / FPS  # Less than SECONDS on a slow machine.
+        assert media_s > SECONDS / 4
+        assert state.resized >= media_s // 6 - 1
+        assert state.reconnects >= media_s // 7 - 1
     gate = streams["gate"].state
     assert gate is not None
     # A camera that fails soon after it came back waits longer.
