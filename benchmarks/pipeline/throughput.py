@@ -35,7 +35,7 @@ from edgesdk.vision.detector import Detector
 from edgesdk.zoo import load_entry
 
 CLIP = "road_8_vehicles.mp4"
-ROUNDS, FRAMES = 24, 150
+ROUNDS, FRAMES = 12, 150
 WARM_UP = 20
 GOAL = 0.97
 ELSEWHERE_S = 0.014

@@ -6,13 +6,14 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from edgesdk.pipeline.delivering import Delivering
 from edgesdk.pipeline.errors import blame
 from edgesdk.pipeline.mailboxes import Box, Mailboxes
 from edgesdk.pipeline.protocols import BatchStage
 from edgesdk.pipeline.stream import Lane, Parcel
 from edgesdk.pipeline.summary import Ended, FrameAge, Policy, RunSummary, figures, summed
 from edgesdk.pipeline.times import Durations
-from edgesdk.pipeline.workers import Delivering, Inferring, Preparing, Reading, Worker
+from edgesdk.pipeline.workers import Inferring, Preparing, Reading, Worker
 
 FROM_SOURCE: dict[Policy, Box] = {"all": Box(4), "newest": Box(1, replace=True)}
 """A file is read ahead, because frames take unequal time to decode; of a camera only the newest
