@@ -14,6 +14,9 @@ EXTRA_OF = {
     "torch": "torch",
     "pycuda": "jetson",
     "jtop": "telemetry",
+    "paho": "mqtt",
+    "prometheus_client": "metrics",
+    "uvicorn": "web",
 }
 """Top-level module name -> the extra of edgesdk that installs it."""
 

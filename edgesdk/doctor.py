@@ -21,13 +21,13 @@ from edgesdk.backends.tensorrt.machine.driver import Driver, Gpu, probe_driver
 from edgesdk.backends.tensorrt.machine.place import Place, this_place
 from edgesdk.backends.tensorrt.machine.probe import PYCUDA, driver_fix
 from edgesdk.board import Board, read_board, recognise
+from edgesdk.capture.choice import SYSTEM_OPENCV
+from edgesdk.capture.machine import Has, Machine, installed_elements, machine_of
 from edgesdk.devices import JetPack, device_names, load_device
 from edgesdk.errors import MissingExtra
 
 Status = Literal["ok", "absent", "problem", "info"]
 """absent: not here, which may be as it should; problem: should be mended on this machine."""
-
-_SYSTEM_OPENCV = "apt install python3-opencv, and a venv with --system-site-packages"
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,13 @@ def diagnose(root: Path = Path("/")) -> Diagnosis:
     """
     board, place = read_board(root), this_place(root)
     probes = [load_backend(name).probe() for name in backend_names()]
-    opencv = opencv_findings(opencv_build(), on_board=place.on_board)
+    build = opencv_build()
+    opencv = opencv_findings(build, on_board=place.on_board)
     findings = (
         python_finding(place.jetpack, platform.python_version()),
         Finding("edgesdk", "ok", __version__, "this is what reports and bundles will name"),
         *opencv,
+        *camera_findings(build, installed_elements(root), on_board=place.on_board),
         *(backend_finding(probe) for probe in probes),
         driver_finding(probe_driver(), place),
         *(package_finding(package, on_board=place.on_board) for package in PACKAGES),
@@ -96,7 +98,7 @@ def opencv_findings(build: str | MissingExtra, *, on_board: bool) -> tuple[Findi
     """From what `opencv_build` gives: OpenCV itself, and GStreamer in it."""
     if isinstance(build, MissingExtra):
         meaning = "pictures and videos cannot be read: neither build nor run nor bench works"
-        fix = _SYSTEM_OPENCV if on_board else build.hint
+        fix = SYSTEM_OPENCV if on_board else build.hint
         return (Finding("OpenCV", "problem", "not usable", meaning, fix),)
     version = re.search(r"OpenCV (\S+)", build)
     opencv = Finding("OpenCV", "ok", version[1] if version else "?", "reads pictures and videos")
@@ -111,10 +113,62 @@ def _gstreamer_finding(found: re.Match[str] | None, on_board: bool) -> Finding:
         return Finding(name, "ok", found[2] or "yes", meaning)
     if on_board:
         meaning = "CSI cameras and the hardware decoder cannot be used; pip's OpenCV has none"
-        fix = f"pip uninstall opencv-python opencv-python-headless, then {_SYSTEM_OPENCV}"
+        fix = f"pip uninstall opencv-python opencv-python-headless, then {SYSTEM_OPENCV}"
         return Finding(name, "problem", "no", meaning, fix)
     meaning = "files and USB cameras work without; a Jetson's CSI cameras need it on the board"
     return Finding(name, "info", "no", meaning)
+
+
+def camera_findings(build: str | MissingExtra, has: Has, *, on_board: bool) -> tuple[Finding, ...]:
+    """How cameras and videos would be opened here; `has` knows the GStreamer elements."""
+    if isinstance(build, MissingExtra):
+        return ()
+    machine = machine_of(build, has)
+    if not on_board and not has("nvvidconv"):
+        return (_desk_cameras(machine),)
+    return _csi_finding(machine), _decoder_finding(machine)
+
+
+def _desk_cameras(machine: Machine) -> Finding:
+    readers = []
+    if machine.v4l2:
+        readers.append("USB cameras by V4L2")
+    if machine.gstreamer and machine.has("rtspsrc"):
+        readers.append("RTSP by GStreamer")
+    elif machine.ffmpeg:
+        readers.append("RTSP by FFmpeg")
+    if machine.ffmpeg:
+        readers.append("HTTP and files by FFmpeg")
+    meaning = "decoded on the processor; edgesdk run --print-pipeline says how one is opened"
+    return Finding("cameras", "info", "; ".join(readers) or "none can be read", meaning)
+
+
+def _csi_finding(machine: Machine) -> Finding:
+    name = "CSI camera"
+    for element in ("nvarguscamerasrc", "nvvidconv"):
+        if not machine.has(element):
+            meaning = "csi:// cannot be opened"
+            fix = "apt install nvidia-l4t-gstreamer; in a container: --runtime nvidia"
+            return Finding(name, "problem", f"GStreamer has no {element}", meaning, fix)
+    if not machine.gstreamer:
+        meaning = "the elements are here, but this OpenCV was built without GStreamer"
+        return Finding(name, "problem", "not usable", meaning, SYSTEM_OPENCV)
+    meaning = "csi://0 is read by nvarguscamerasrc and converted by nvvidconv in video memory"
+    return Finding(name, "ok", "nvarguscamerasrc, nvvidconv", meaning)
+
+
+def _decoder_finding(machine: Machine) -> Finding:
+    name = "hardware decoder"
+    if machine.board:
+        meaning = "RTSP, MJPG cameras and files are decoded by nvv4l2decoder, not on the processor"
+        return Finding(name, "ok", "nvv4l2decoder", meaning)
+    meaning = "streams and files are decoded on the processor"
+    if not machine.gstreamer:
+        return Finding(name, "absent", "OpenCV has no GStreamer", meaning, SYSTEM_OPENCV)
+    missing = "nvv4l2decoder" if not machine.has("nvv4l2decoder") else "nvvidconv"
+    return Finding(
+        name, "absent", f"GStreamer has no {missing}", meaning, "apt install nvidia-l4t-gstreamer"
+    )
 
 
 def backend_finding(probe: Probe) -> Finding:

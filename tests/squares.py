@@ -25,8 +25,11 @@ strides = [{STRIDE}]
 """A SPEC.toml: the head is YOLOX's with one grid."""
 
 
-def squares_model() -> onnx.ModelProto:
-    """The mean of each cell of 8 x 8 pixels decides whether a square has its middle there."""
+def squares_model(batch: int = 1) -> onnx.ModelProto:
+    """The mean of each cell of 8 x 8 pixels decides whether a square has its middle there.
+
+    It takes `batch` pictures at once.
+    """
     kernel = SIDE_PX - STRIDE
     pad = (kernel - STRIDE) // 2
     cells = (WIDTH // STRIDE) * (HEIGHT // STRIDE)
@@ -34,9 +37,9 @@ def squares_model() -> onnx.ModelProto:
     constants = {
         "gain": np.array(0.5, np.float32),
         "threshold": np.array(235.0, np.float32),
-        "shape": np.array([1, cells, 1], np.int64),
-        "box": rest[None],
-        "classes": np.tile(np.array([[[1.0, 0.0]]], np.float32), (1, cells, 1)),
+        "shape": np.array([batch, cells, 1], np.int64),
+        "box": np.tile(rest[None], (batch, 1, 1)),
+        "classes": np.tile(np.array([[[1.0, 0.0]]], np.float32), (batch, cells, 1)),
     }
     pool = {"kernel_shape": [kernel] * 2, "strides": [STRIDE] * 2, "pads": [pad] * 4}
     nodes = [
@@ -51,8 +54,8 @@ def squares_model() -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,
         "squares",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, HEIGHT, WIDTH])],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, cells, 7])],
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, HEIGHT, WIDTH])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [batch, cells, 7])],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -80,10 +83,10 @@ def crossing_clip(path: Path, frames: int = 60) -> Path:
     return path
 
 
-def app_folder(folder: Path, code: str, settings: str = "") -> Path:
+def app_folder(folder: Path, code: str, settings: str = "", batch: int = 1) -> Path:
     """An app of its own with this detector."""
     folder.mkdir(parents=True, exist_ok=True)
-    onnx.save(squares_model(), str(folder / "squares.onnx"))
+    onnx.save(squares_model(batch), str(folder / "squares.onnx"))
     (folder / "spec.toml").write_text(SPEC)
     (folder / "app.py").write_text(code)
     (folder / "app.toml").write_text(

@@ -21,6 +21,7 @@ LAYERS = [
         *("apps", "build", "report", "doctor", "bench", "accuracy", "checkup"),
         *("exports", "fieldreport"),
     },
+    {"sinks", "web"},
     {"pipeline", "sim"},
     {"vision"},
     {"backends"},
@@ -42,6 +43,7 @@ HEAVY_ONLY_IN = {
     "torch": "importers/",
     "tensorflow": "importers/",
     "jax": "importers/",
+    "uvicorn": "web/",
 }
 
 

@@ -5,63 +5,13 @@ from __future__ import annotations
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pytest
 
 from edgesdk.errors import ConfigError, DataError, EdgeError, UsageError
-from edgesdk.frames import Frame
 from edgesdk.pipeline import Collect, Event, Packet, Pipeline, StageError, Step
-
-IMAGE = np.zeros((4, 6, 3), np.uint8)
-NO_WAIT: Callable[[int], None] = lambda index: None  # noqa: E731
-
-
-class Frames:
-    """A source made of nothing: `before` runs in its thread ahead of each frame."""
-
-    name = "made up"
-    fps = 10.0
-    size = (6, 4)
-
-    def __init__(
-        self, count: int, before: Callable[[int], None] = NO_WAIT, live: bool = False
-    ) -> None:
-        self.count = count
-        self.live = live
-        self.closed_in: list[str] = []
-        self.given = 0
-        self._before = before
-        self.stopped = False
-
-    def __iter__(self) -> Iterator[Frame]:
-        for i in range(self.count):
-            self._before(i)
-            self.given += 1
-            yield Frame(IMAGE, i, i * 100_000_000, time.monotonic_ns(), self.name)
-
-    def stop(self) -> None:
-        self.stopped = True
-
-    def close(self) -> None:
-        self.closed_in.append(threading.current_thread().name)
-
-
-class Record:
-    """A sink that remembers the numbers of the frames and how often it was closed."""
-
-    def __init__(self, name: str = "record") -> None:
-        self.name = name
-        self.seen: list[int] = []
-        self.closed = 0
-
-    def accept(self, packet: Packet) -> None:
-        self.seen.append(packet.frame.index)
-
-    def close(self) -> None:
-        self.closed += 1
+from tests.made_up import Frames, Record, broken, our_threads, sleeping, within
 
 
 @dataclass(frozen=True)
@@ -78,32 +28,8 @@ def emit(packet: Packet) -> Packet:
     return replace(packet, events=(Seen(packet.frame.index, 0.0, color),))
 
 
-def broken(at: int, error: Exception) -> Step:
-    def work(packet: Packet) -> Packet:
-        if packet.frame.index == at:
-            raise error
-        return packet
-
-    return Step("broken", work)
-
-
-def sleeping(seconds: float) -> Step:
-    def work(packet: Packet) -> Packet:
-        time.sleep(seconds)
-        return packet
-
-    return Step("slow", work)
-
-
-def within(seconds: float, work: Callable[[], object]) -> None:
-    """Not a measurement: a bound with room, so that a hang is a failure."""
-    start = time.monotonic()
-    work()
-    assert time.monotonic() - start < seconds
-
-
 def source_threads() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name == "edgesdk-source"]
+    return [name for name in our_threads() if name == "edgesdk-source"]
 
 
 def test_every_frame_passes_every_stage_in_order() -> None:
@@ -230,9 +156,7 @@ def test_an_error_in_the_source_comes_after_the_frames_before_it() -> None:
 
 def test_an_error_in_a_stage_names_it_and_says_where() -> None:
     source, record = Frames(1000), Record()
-    with pytest.raises(
-        EdgeError, match=r"in 'broken': KeyError: 'x' \(test_pipeline.py, line"
-    ) as e:
+    with pytest.raises(EdgeError, match=r"in 'broken': KeyError: 'x' \(made_up.py, line") as e:
         Pipeline(source, [broken(3, KeyError("x"))], [record]).run()
     assert isinstance(e.value.__cause__, KeyError)
     assert (record.seen, record.closed) == ([0, 1, 2], 1)

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgesdk.errors import ConfigError, DataError, EdgeError, UsageError
+from edgesdk.errors import ConfigError, DataError, EdgeError, UnknownName, UsageError
 from edgesdk.frames import Frame
 from edgesdk.pipeline import Event, Packet, Pipeline, VideoFile, event_file, open_source
 from edgesdk.pipeline.times import Durations
@@ -171,11 +171,44 @@ def test_a_simulation_gives_the_frames_of_its_scene() -> None:
     assert (source.size, source.count, source.fps) == ((128, 96), 4, 10.0)
 
 
-@pytest.mark.parametrize("text", ["csi://0", "rtsp://camera/1", "/dev/video0", "usb://1"])
-def test_a_camera_is_refused_with_what_works_now(text: str) -> None:
-    with pytest.raises(UsageError, match="not supported yet") as caught:
-        open_source(text)
-    assert "sim://traffic" in caught.value.hint
+def test_a_kind_of_source_that_does_not_exist_is_named_with_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="'rstp'") as caught:
+        open_source("rstp://camera/1")
+    assert "rtsp" in caught.value.hint
+
+
+def test_the_files_of_a_pattern_come_in_natural_order(tmp_path: Path) -> None:
+    for i in (1, 2, 10):
+        cv2.imwrite(str(tmp_path / f"shot{i}.png"), np.full((20, 30, 3), i, np.uint8))
+    cv2.imwrite(str(tmp_path / "other.png"), np.full((20, 30, 3), 99, np.uint8))
+    source = open_source(f"{tmp_path}/shot*.png")
+    assert [int(frame.image[0, 0, 0]) for frame in source] == [1, 2, 10]
+    assert (source.size, source.count, source.live) == ((30, 20), 3, False)
+
+
+def test_a_pattern_that_nothing_matches_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"\*\.jpg: no file matches"):
+        open_source(f"{tmp_path}/*.jpg")
+
+
+def test_pictures_that_a_program_makes_are_a_source() -> None:
+    pictures = (np.full((20, 30, 3), i, np.uint8) for i in range(5))
+    source = open_source(pictures)
+    assert (source.size, source.count, source.live) == ((30, 20), None, False)
+    frames = list(source)
+    assert [(f.index, int(f.image[0, 0, 0])) for f in frames] == [(i, i) for i in range(5)]
+    assert [f.time_ns for f in frames] == [i * 40_000_000 for i in range(5)]
+
+
+def test_a_picture_of_another_type_is_named_with_what_it_should_be() -> None:
+    pictures = [np.zeros((20, 30, 3), np.uint8), np.zeros((20, 30, 3), np.float32)]
+    with pytest.raises(DataError, match=r"pictures\[1\].*uint8.*found float32 of shape"):
+        list(open_source(pictures))
+
+
+def test_an_iterable_without_a_picture_is_an_error() -> None:
+    with pytest.raises(DataError, match="no picture"):
+        open_source([])
 
 
 @pytest.mark.parametrize("name", ["absent.mp4", "absent", "absent.tar#val"])

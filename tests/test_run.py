@@ -112,7 +112,7 @@ def test_the_annotated_video_has_every_frame(app: Path, clip: Path, tmp_path: Pa
     ("extra", "code", "words"),
     [
         (["--source", "absent.mp4"], 1, "no such file"),
-        (["--source", "rtsp://camera"], 2, "not supported yet"),
+        (["--source", "rstp://camera"], 2, "no kind of source named"),
         (["--source", "sim://trafic"], 2, "did you mean traffic"),
         (["--line", "0,220,640"], 2, "four numbers"),
         (["--set", "lines_at=1"], 2, "did you mean 'line_at'"),

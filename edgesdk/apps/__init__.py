@@ -9,6 +9,7 @@ from edgesdk.apps.run import (
     RunRequest,
     choose_model,
     prepare_run,
+    sources_of,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "choose_model",
     "load_app",
     "prepare_run",
+    "sources_of",
 ]

@@ -61,10 +61,12 @@ class SourceTable:
 
 @dataclass(frozen=True)
 class SinksTable:
-    """[sinks]: files to write at each run; relative to the current folder. Empty: none."""
+    """[sinks]: what to write at each run; paths are relative to the current folder. Empty: none."""
 
     events: str = ""
     video: str = ""
+    uris: tuple[str, ...] = ()
+    """Any other sinks, such as "sqlite:crossings.db"; `--sink` adds to them."""
 
 
 @dataclass(frozen=True)

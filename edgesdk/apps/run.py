@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgesdk.apps.folder import App
 from edgesdk.apps.naming import named_sources, of_stream
 from edgesdk.apps.program import Program, Scene
@@ -20,6 +23,7 @@ from edgesdk.model import Model, read_model
 from edgesdk.pipeline import (
     Inference,
     Paced,
+    Packet,
     Pipeline,
     Policy,
     Sink,
@@ -32,6 +36,8 @@ from edgesdk.pipeline import (
     event_file,
     open_source,
 )
+from edgesdk.pipeline.pipeline import STOP_S
+from edgesdk.sinks import Flushing, SinkFacts, StreamFacts, opened_sinks
 from edgesdk.spec import ModelSpec
 from edgesdk.tensors import Runner
 from edgesdk.vision.decoders import make_decoder
@@ -61,6 +67,8 @@ class RunRequest:
     rate, like a camera."""
     batch_wait_ms: float = 20.0
     """How long a model that takes several pictures at once waits for so many."""
+    sinks: tuple[str, ...] = ()
+    """URIs, besides those of app.toml; each serves all streams."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +106,8 @@ class PreparedRun:
     pipeline: Pipeline
     model: RunModel
     streams: tuple[PreparedStream, ...]
+    sinks: tuple[Sink, ...] = ()
+    """Those that URIs name; the pipeline closes them."""
     warnings: tuple[str, ...] = ()
     """What should be known of the engine that runs, in sentences."""
 
@@ -107,12 +117,23 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
     """Open all that a run needs and close it afterwards; `sinks` are added to the app's own, the
     same ones in every stream.
 
-    The sources are opened first, then the model; files are made with the first frame. Raises
-    UsageError, DataError, BundleError, ModelError or BackendError.
+    The sources are opened first, then the sinks, then the model; files are made with the first
+    frame. Raises UsageError, MissingExtra, DataError, BundleError, ModelError or BackendError.
     """
-    sources = [(name, _opened(text, request)) for name, text in _sources(app, request)]
+    sources = [(name, _opened(text, request)) for name, text in sources_of(app, request)]
     chosen = choose_model(app, request.bundle)
     streams = tuple(_stream(app, request, chosen, name, source) for name, source in sources)
+    with opened_sinks(_sink_uris(app, request), _facts(app, chosen, streams)) as opened:
+        yield from _with_model(request, chosen, streams, (*opened.guarded, *sinks), opened.sinks)
+
+
+def _with_model(
+    request: RunRequest,
+    chosen: RunModel,
+    streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]],
+    sinks: Sequence[Sink],
+    opened: tuple[Sink, ...],
+) -> Iterator[PreparedRun]:
     backend = load_backend_for(chosen.bundle, request.backend, request.threads, request.compiling)
     engine = backend.compile(chosen.model)
     known = engine.warnings
@@ -133,10 +154,42 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
                     stream.name,
                 )
                 for stream, stages in streams
-            ]
+            ],
+            STOP_S + sum(sink.flush_s for sink in opened if isinstance(sink, Flushing)),
         )
         prepared = tuple(stream for stream, _ in streams)
-        yield PreparedRun(pipeline, chosen, prepared, (*known, *pictures.warnings))
+        yield PreparedRun(pipeline, chosen, prepared, opened, (*known, *pictures.warnings))
+
+
+def _facts(
+    app: App, chosen: RunModel, streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]]
+) -> SinkFacts:
+    """What sinks are told of the run."""
+    made = [stream for stream, _ in streams]
+    programs = {stream.name: stream.program for stream in made}
+
+    def draw(packet: Packet) -> NDArray[np.uint8]:
+        """By the code of the packet's own stream."""
+        program = programs[packet.frame.source] if len(programs) > 1 else made[0].program
+        return program.draw(packet)
+
+    return SinkFacts(
+        app=app.name,
+        event=made[0].program.event,
+        draw=draw,
+        streams=tuple(
+            StreamFacts(
+                each.name or each.source.name, each.source.size, each.source.fps, each.source
+            )
+            for each in made
+        ),
+        labels=chosen.spec.labels,
+        columns=made[0].program.columns,
+    )
+
+
+def _sink_uris(app: App, request: RunRequest) -> tuple[str, ...]:
+    return (*app.sinks.uris, *(uri for uri in request.sinks if uri not in app.sinks.uris))
 
 
 def batch_of(model: Model) -> int:
@@ -189,7 +242,7 @@ def _of_bundle(path: Path) -> RunModel:
     return RunModel(bundle.model(), spec, "bundle", bundle.digest, precision, str(path), bundle)
 
 
-def _sources(app: App, request: RunRequest) -> tuple[tuple[str, str], ...]:
+def sources_of(app: App, request: RunRequest) -> tuple[tuple[str, str], ...]:
     """(name, source) of each stream; a single one needs no name."""
     asked = request.source or app.source
     texts = (asked,) if isinstance(asked, str) else asked

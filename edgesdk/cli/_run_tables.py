@@ -7,9 +7,9 @@ from rich.table import Table
 from edgesdk.pipeline import RunSummary, StreamSummary
 
 
-def counts_table(sums: dict[str, int], counts: dict[str, dict[str, int]], title: str) -> Table:
+def counts_table(sums: dict[str, int], counts: dict[str, dict[str, int]]) -> Table:
     """Events by row and column; `sums` has the columns."""
-    table = Table(title=title, title_justify="left", show_footer=True)
+    table = Table(title="Counts", title_justify="left", show_footer=True)
     table.add_column("", footer="total")
     for name, total in sums.items():
         table.add_column(name, footer=str(total), justify="right")
@@ -39,14 +39,16 @@ def threads_table(summary: RunSummary) -> Table:
     return table
 
 
-def streams_table(summary: RunSummary) -> Table:
-    """A row for each stream."""
-    headings = ("stream", "captured", "processed", "dropped", "fps", "age p95 ms", "state")
-    table = _table("Streams", headings)
+def streams_table(summary: RunSummary, sums: dict[str, dict[str, int]]) -> Table:
+    """A row for each stream; `sums` has its counts by column."""
+    columns = list(dict.fromkeys(name for row in sums.values() for name in row))
+    headings = ("stream", "captured", "processed", "dropped", "fps", "age p95 ms")
+    table = _table("Streams", (*headings, *columns, "state"))
     for stream in summary.streams:
         frames = (stream.frames_captured, stream.frames_processed, stream.frames_dropped)
-        rate = f"{stream.fps:.1f}"
-        table.add_row(stream.name, *map(str, frames), rate, *_ms(stream.age.p95_ms), state(stream))
+        figures = (*map(str, frames), f"{stream.fps:.1f}", *_ms(stream.age.p95_ms))
+        counts = (str(sums[stream.name].get(name, 0)) for name in columns)
+        table.add_row(stream.name, *figures, *counts, state(stream))
     return table
 
 

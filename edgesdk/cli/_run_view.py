@@ -20,6 +20,7 @@ from edgesdk.cli._run_tables import (
     times_table,
 )
 from edgesdk.pipeline import Packet, RunSummary
+from edgesdk.sinks import Addressed
 
 
 class Bar:
@@ -82,6 +83,9 @@ def announce(app: App, run: PreparedRun) -> None:
             f"edgesdk build {app.folder} --device orin",
             err=True,
         )
+    for sink in run.sinks:
+        if isinstance(sink, Addressed):
+            click.echo(f"  {sink.name}: {sink.address}", err=True)
     for warning in run.warnings:
         click.secho("warning: ", fg="yellow", nl=False, err=True)
         click.echo(warning, err=True)
@@ -121,14 +125,10 @@ def totals(run: PreparedRun, counts: dict[str, dict[str, int]]) -> dict[str, int
 def show(run: PreparedRun, summary: RunSummary) -> None:
     """Tables of counts, streams, times and threads on stdout."""
     console = make_console()
-    console.print(counts_table(totals(run, summary.counts), summary.counts, "Counts"))
+    console.print(counts_table(totals(run, summary.counts), summary.counts))
     if len(summary.streams) > 1:
-        for stream in summary.streams:
-            table = counts_table(
-                totals(run, stream.counts), stream.counts, f"Counts of {stream.name}"
-            )
-            console.print(table)
-        console.print(streams_table(summary))
+        sums = {stream.name: totals(run, stream.counts) for stream in summary.streams}
+        console.print(streams_table(summary, sums))
     console.print(times_table(summary))
     console.print(threads_table(summary))
     dropped = f", {summary.frames_dropped} dropped" if summary.frames_dropped else ""
@@ -138,11 +138,17 @@ def show(run: PreparedRun, summary: RunSummary) -> None:
         f" ({state(summary.streams[0]) if len(summary.streams) == 1 else summary.ended})",
         highlight=False,
     )
-    for stream in summary.streams:
-        if stream.error:
-            click.secho(f"{stream.name}: {stream.error}", fg="red", err=True)
     for path in _files(run) if summary.frames_processed else ():
         console.print(f"written: {path}", highlight=False, soft_wrap=True)
+
+
+def tell_failures(summary: RunSummary) -> bool:
+    """Say on stderr which streams failed while others went on; True: there are some."""
+    failed = [stream for stream in summary.streams if stream.error]
+    for stream in failed:
+        click.secho("error: ", fg="red", nl=False, err=True)
+        click.echo(stream.error, err=True)
+    return bool(failed)
 
 
 def _files(run: PreparedRun) -> list[Path]:

@@ -36,6 +36,13 @@ OUT = click.Path(dir_okay=False, path_type=Path)
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
 @click.option("--events", type=OUT, help="Write events: .csv, .jsonl or .json.")
 @click.option("--video", type=OUT, help="Write an annotated video: .mp4 or .webm.")
+@click.option(
+    "--sink",
+    "sinks",
+    multiple=True,
+    metavar="URI",
+    help="Where else events go, such as sqlite:events.db or mqtt://broker/topic. Several times.",
+)
 @click.option("--backend", default="onnxruntime", show_default=True, help="What runs the model.")
 @click.option("--threads", type=click.IntRange(min=0), default=0, help="Of the backend; 0: all.")
 @click.option("--max-frames", type=click.IntRange(min=1), help="Of each source.")
@@ -53,6 +60,9 @@ OUT = click.Path(dir_okay=False, path_type=Path)
     metavar="MS",
     help="How long a model of a larger batch waits until it is full.",
 )
+@click.option(
+    "--print-pipeline", is_flag=True, help="Say how each source would be opened, and end."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def command(
     *,
@@ -63,11 +73,13 @@ def command(
     changes: tuple[str, ...],
     events: Path | None,
     video: Path | None,
+    sinks: tuple[str, ...],
     backend: str,
     threads: int,
     max_frames: int | None,
     policy: Policy | None,
     batch_wait: float,
+    print_pipeline: bool,
     as_json: bool,
 ) -> None:
     """Run an app (its folder, or a shipped one's name) or a bundle on a source, or on several.
@@ -75,19 +87,23 @@ def command(
     Inside an app's folder nothing needs to be named. Of several sources each has the app's code,
     events file and video to itself, and all share the model.
 
-    Ctrl-C ends the run after the frame in hand: the files are complete, the summary is printed,
-    and the exit code is 130.
+    Ctrl-C ends the run after the frame in hand, within 2 s even when a camera hangs: the files
+    are complete, the summary is printed, and the exit code is 130.
     """
     # Loaded here, so that --help stays fast.
-    from edgesdk.apps import RunRequest, prepare_run  # noqa: PLC0415
+    from edgesdk.apps import RunRequest, prepare_run, sources_of  # noqa: PLC0415
     from edgesdk.cli._engine_progress import EngineBar  # noqa: PLC0415
-    from edgesdk.cli._run_view import Bar, announce, as_object, expected, show  # noqa: PLC0415
+    from edgesdk.cli._pipelines import show_pipelines  # noqa: PLC0415
+    from edgesdk.cli._run_view import Bar, announce, as_object, expected, show, tell_failures  # noqa: PLC0415
 
     app = open_app(what, bundle, read_changes(changes, line))
     bar, compiling = Bar(), EngineBar()
     request = RunRequest(
-        sources, bundle, backend, threads, events, video, compiling, policy, batch_wait
+        sources, bundle, backend, threads, events, video, compiling, policy, batch_wait, sinks
     )
+    if print_pipeline:
+        show_pipelines(sources_of(app, request), as_json)
+        return
     with compiling, prepare_run(app, request, [bar]) as run:
         announce(app, run)
         bar.begin(expected(run, max_frames))
@@ -97,10 +113,9 @@ def command(
         click.echo(json.dumps(as_object(app, run, backend, summary), allow_nan=False))
     else:
         show(run, summary)
-    if received:
-        sys.exit(128 + received[0])
-    if any(stream.error for stream in summary.streams):
-        sys.exit(1)
+    failed = tell_failures(summary)
+    if received or failed:
+        sys.exit(128 + received[0] if received else 1)
 
 
 def open_app(what: str, bundle: Path | None, changes: dict[str, Any]) -> App:

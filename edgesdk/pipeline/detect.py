@@ -55,10 +55,9 @@ class Inference:
         """Inputs that are free again."""
         self._batch: Floats | None = None
         given = isinstance(detector.runner, GivesOutputs) and detector.pictures is None
-        self.then: tuple[Stage, ...] = () if given else (Step("decode", self._decode),)
-        """Outputs that the session will write over are decoded before it runs again."""
-        self.later: tuple[Stage, ...] = (Step("decode", self._decode),) if given else ()
-        """Outputs that are ours can be decoded while the session runs again."""
+        self.joined = 0 if given else 1
+        """Outputs that the session will write over are decoded before it runs again; those that
+        are ours, while it does."""
         if detector.pictures is not None:
             self.name = "preprocess + inference"
 
@@ -90,7 +89,8 @@ class Inference:
             self._batch[i] = inputs[min(i, len(inputs) - 1)][0]
         return self._batch
 
-    def _decode(self, packet: Packet) -> Packet:
+    def decode(self, packet: Packet) -> Packet:
+        """Boxes in place of outputs."""
         if packet.placement is None:
             raise UsageError("the stage 'decode' comes after 'preprocess' and 'inference'")
         found = self.detector.decode(dict(packet.tensors), packet.placement)
@@ -107,7 +107,7 @@ def detect_stages(detector: Detector, inference: Inference | None = None) -> tup
     """
     shared = inference or Inference(detector)
     if detector.pictures is not None:
-        return shared, *shared.later
+        return shared, Step("decode", shared.decode)
     prepare = Preparer(detector.preprocess, tensors=1)
     shape = (1, 3, detector.preprocess.height, detector.preprocess.width)
 
@@ -119,7 +119,7 @@ def detect_stages(detector: Detector, inference: Inference | None = None) -> tup
         placement = prepare.into(packet.frame.image, tensor)
         return replace(packet, tensors={detector.input_name: tensor}, placement=placement)
 
-    return Step("preprocess", preprocess), shared, *shared.later
+    return Step("preprocess", preprocess), shared, Step("decode", shared.decode)
 
 
 def _cut(outputs: Mapping[str, Array], count: int, batch: int) -> list[dict[str, Array]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 
@@ -15,8 +14,6 @@ from edgesdk.pipeline.summary import Policy, RunSummary, StreamSummary
 POLL_S = 0.05
 """How soon `stop` is noticed."""
 STOP_S = 2.0
-
-_log = logging.getLogger(__name__)
 
 
 class Pipeline:

@@ -108,8 +108,8 @@ class BatchStage(Protocol):
         ...
 
     @property
-    def then(self) -> Sequence[Stage]:
-        """Work on each packet that has to be done before the next `run_batch`, in its thread."""
+    def joined(self) -> int:
+        """So many of the stages that follow work in its thread, before the next `run_batch`."""
         ...
 
     def __call__(self, packet: Packet) -> Packet:

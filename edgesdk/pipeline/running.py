@@ -6,13 +6,14 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from edgesdk.pipeline.delivering import Delivering
 from edgesdk.pipeline.errors import blame
 from edgesdk.pipeline.mailboxes import Box, Mailboxes
 from edgesdk.pipeline.protocols import BatchStage
 from edgesdk.pipeline.stream import Lane, Parcel
 from edgesdk.pipeline.summary import Ended, FrameAge, Policy, RunSummary, figures, summed
 from edgesdk.pipeline.times import Durations
-from edgesdk.pipeline.workers import Delivering, Inferring, Preparing, Reading, Worker
+from edgesdk.pipeline.workers import Inferring, Preparing, Reading, Worker
 
 FROM_SOURCE: dict[Policy, Box] = {"all": Box(4), "newest": Box(1, replace=True)}
 """A file is read ahead, because frames take unequal time to decode; of a camera only the newest
@@ -101,8 +102,13 @@ class Running:
             counts=summed(stream.counts for stream in streams),
             age=FrameAge(*figures(age)),
             streams=streams,
-            threads=tuple(worker.load(seconds) for worker in self._workers),
+            threads=tuple(worker.load(seconds) for worker in self._measured()),
         )
+
+    def _measured(self) -> list[Worker]:
+        """All but the readers of live sources: their work and their waits look the same."""
+        live = [w for w, lane in zip(self._workers, self._lanes, strict=False) if lane.live]
+        return [worker for worker in self._workers if worker not in live]
 
     def _with_inference(self, shared: BatchStage, first: Mailboxes[Parcel]) -> Mailboxes[Parcel]:
         lanes, ready = self._lanes, first
@@ -113,7 +119,7 @@ class Running:
         # One box for all: results keep their order, and few wait however many streams there are.
         last: Mailboxes[Parcel] = Mailboxes([Box(max(2, shared.batch))], _drop)
         self._boxes.append(last)
-        names = [shared.name, *(stage.name for stage in shared.then)]
+        names = [shared.name, *(stage.name for stage in lanes[0].split.joined)]
         self._workers.append(Worker("inference", names, Inferring(shared, lanes, ready, last)))
         return last
 

@@ -48,6 +48,8 @@ class Split:
     """Ahead of inference; empty as well where there is none."""
     shared: BatchStage | None
     """Inference."""
+    joined: tuple[Stage, ...]
+    """After it, in its thread."""
     after: tuple[Stage, ...]
 
     @classmethod
@@ -55,8 +57,11 @@ class Split:
         """Cut at the first BatchStage; without one, all is `after`."""
         for i, stage in enumerate(stages):
             if isinstance(stage, BatchStage):
-                return cls(tuple(stages[:i]), stage, tuple(stages[i + 1 :]))
-        return cls((), None, tuple(stages))
+                cut = i + 1 + stage.joined
+                return cls(
+                    tuple(stages[:i]), stage, tuple(stages[i + 1 : cut]), tuple(stages[cut:])
+                )
+        return cls((), None, (), tuple(stages))
 
 
 class Lane:
@@ -78,6 +83,11 @@ class Lane:
         self._sealed = False
         self._age = Durations()
         self._events = EventCounts()
+
+    @property
+    def live(self) -> bool:
+        """Its source gives frames when it has them, not when they are asked for."""
+        return self.stream.source.live
 
     @property
     def processed(self) -> int:

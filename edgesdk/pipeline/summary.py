@@ -44,8 +44,7 @@ class ThreadLoad:
 
     name: str
     busy: float
-    """Share of the run (0..1) that it did not wait for another thread. A camera's source also
-    waits for the camera, which counts as busy here."""
+    """Share of the run (0..1) that it did not wait for another thread."""
     stages: tuple[str, ...]
     """What it does."""
 
@@ -99,7 +98,8 @@ class RunSummary:
     age: FrameAge = FrameAge()
     streams: tuple[StreamSummary, ...] = ()
     threads: tuple[ThreadLoad, ...] = ()
-    """In the order of the work."""
+    """In the order of the work, without those that read live sources: to wait for a camera and to
+    work on its frame cannot be told apart there."""
 
     @property
     def bottleneck(self) -> ThreadLoad | None:

@@ -9,8 +9,8 @@ from edgesdk._digest import sha256_bytes
 from edgesdk._version import __version__
 from edgesdk.pictures import Picture, PictureSet
 from edgesdk.pictures.set import Loader
-from edgesdk.sim.settings import parse_uri
 from edgesdk.sim.traffic import TrafficScene
+from edgesdk.sim.uri import parse_uri
 
 
 def simulated_pictures(uri: str) -> PictureSet:

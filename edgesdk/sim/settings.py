@@ -1,14 +1,9 @@
-"""What a simulated scene is asked to be, and the URI that says so."""
+"""What the simulated road is asked to be."""
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import parse_qsl, urlsplit
-
-from edgesdk._config import parse
-from edgesdk.errors import ConfigError, UnknownName
 
 Daylight = Literal["day", "overcast", "dusk", "night", "varying"]
 
@@ -55,29 +50,3 @@ class TrafficSettings:
                 raise ValueError(f"{name} should be from {low} to {high}, found {value}")
         if self.lanes not in (2, 4, 6):
             raise ValueError(f"lanes should be 2, 4 or 6, found {self.lanes}")
-
-
-def parse_uri(uri: str) -> TrafficSettings:
-    """The settings that a URI such as `sim://traffic?seed=3&frames=600&light=night` names.
-
-    Raises UnknownName for another scene and ConfigError for a key or value that is wrong.
-    """
-    parts = urlsplit(uri)
-    if parts.scheme != "sim":
-        raise ConfigError(f"{uri!r} is no simulation", "such as sim://traffic?seed=3&light=night")
-    if parts.netloc + parts.path.rstrip("/") != "traffic":
-        raise UnknownName("simulated scene", parts.netloc + parts.path, ["traffic"])
-    try:
-        pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-    except ValueError as error:
-        raise ConfigError(f"{uri}: {error}", "write it as seed=3&frames=600") from error
-    if len(dict(pairs)) < len(pairs):
-        raise ConfigError(f"{uri}: a key is given twice")
-    return parse(TrafficSettings, {key: _value(text) for key, text in pairs}, uri)
-
-
-def _value(text: str) -> int | float | str:
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(text)
-    return text

@@ -1,0 +1,28 @@
+"""Where events, pictures and figures go: one module a kind, named by URI."""
+
+from edgesdk.sinks.facts import SinkFacts, StreamFacts
+from edgesdk.sinks.opening import (
+    Addressed,
+    Flushing,
+    Measured,
+    Observer,
+    OpenedSinks,
+    open_sink,
+    open_sinks,
+    opened_sinks,
+)
+from edgesdk.sinks.uri import SinkUri
+
+__all__ = [
+    "Addressed",
+    "Flushing",
+    "Measured",
+    "Observer",
+    "OpenedSinks",
+    "SinkFacts",
+    "SinkUri",
+    "StreamFacts",
+    "open_sink",
+    "open_sinks",
+    "opened_sinks",
+]

@@ -1,0 +1,142 @@
+"""`sqlite:PATH`: events as rows of a table.
+
+A thread writes them in transactions of at most `COMMIT_S`, so the pipeline does not wait for the
+disk. The journal is a write-ahead log, flushed at each commit: a run that is killed, or a board
+that loses power, loses at most the last `COMMIT_S` of events and never the file.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_type_hints
+
+from edgesdk.errors import EdgeError, UsageError
+from edgesdk.pipeline.packet import Event, Packet
+from edgesdk.sinks.facts import SinkFacts
+from edgesdk.sinks.messages import Message, Numbering, event_columns
+from edgesdk.sinks.places import check_file_place
+from edgesdk.sinks.uri import SinkUri
+from edgesdk.sinks.worker import Worker
+
+COMMIT_S = 0.25
+"""Pause between transactions: few enough flushes for an SD card."""
+WAITING = 10_000
+"""Events that may wait for the disk; then the pipeline waits."""
+CLOSE_S = 10.0
+BUSY_S = 5.0
+"""How long another process may hold the file locked."""
+OWN_COLUMNS = ("id", "stream", "time_utc")
+
+_TYPES = {int: "INTEGER", bool: "INTEGER", float: "REAL"}
+
+
+@dataclass(frozen=True)
+class DatabaseOptions:
+    """What may stand after the "?"."""
+
+    table: str = ""
+    """Empty: the event's name in small letters."""
+
+    def __post_init__(self) -> None:
+        if self.table and not re.fullmatch(r"[A-Za-z_]\w*", self.table):
+            raise ValueError(f"table should be letters, digits and _, found {self.table!r}")
+
+
+def make_sink(uri: SinkUri, facts: SinkFacts) -> DatabaseSink:
+    """Open or make the file and its table."""
+    table = uri.options(DatabaseOptions).table or facts.event.__name__.lower()
+    check_file_place(uri.path)
+    return DatabaseSink(uri.name, uri.path, table, facts)
+
+
+class DatabaseSink:
+    """Appends to a table with the event's columns, after its id, stream and wall time."""
+
+    def __init__(self, name: str, path: Path, table: str, facts: SinkFacts) -> None:
+        """Raises UsageError when the table is there with other columns, so nothing is mixed."""
+        self.name = name
+        self._path = path
+        self._columns = list(event_columns(facts.event))
+        taken = set(self._columns) & set(OWN_COLUMNS)
+        if taken:
+            raise UsageError(
+                f"{facts.event.__name__}: {', '.join(sorted(taken))} are columns of the table"
+                " itself",
+                "rename the event's fields",
+            )
+        self._numbering = Numbering(facts)
+        marks = ", ".join("?" * (len(OWN_COLUMNS) + len(self._columns)))
+        self._insert = f'INSERT INTO "{table}" VALUES ({marks})'
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = _connected(path)
+            self._prepare(table, facts.event)
+        except (sqlite3.Error, OSError) as error:
+            raise self._failed(error) from error
+        self._worker = Worker(name, self._write, WAITING, COMMIT_S)
+
+    def accept(self, packet: Packet) -> None:
+        """Hand the events to the thread that writes."""
+        for message in self._numbering.messages(packet):
+            self._worker.put(message)
+
+    def close(self) -> None:
+        """Write what waits and close the file."""
+        try:
+            self._worker.close(CLOSE_S)
+        finally:
+            self._connection.close()
+
+    def _prepare(self, table: str, event: type[Event]) -> None:
+        rows = self._connection.execute(f'PRAGMA table_info("{table}")').fetchall()
+        found = [str(row[1]) for row in rows]
+        wanted = [*OWN_COLUMNS, *self._columns]
+        if found and found != wanted:
+            self._connection.close()
+            raise UsageError(
+                f"{self._path}: its table {table!r} has the columns {', '.join(found)};"
+                f" the events of this app have {', '.join(wanted)}",
+                f"keep both: name another table (sqlite:{self._path}?table={table}_2)",
+            )
+        hints = get_type_hints(event)
+        kinds = {name: _TYPES.get(hints[name], "TEXT") for name in self._columns}
+        columns = ", ".join(f'"{name}" {kind} NOT NULL' for name, kind in kinds.items())
+        self._connection.execute(
+            f'CREATE TABLE IF NOT EXISTS "{table}" (id TEXT PRIMARY KEY, stream TEXT NOT NULL,'
+            f" time_utc TEXT NOT NULL, {columns})"
+        )
+
+    def _write(self, messages: Sequence[Message]) -> None:
+        rows = [
+            (m.id, m.stream, m.time_utc, *(getattr(m.event, name) for name in self._columns))
+            for m in messages
+        ]
+        try:
+            with self._connection:
+                self._connection.execute("BEGIN")
+                self._connection.executemany(self._insert, rows)
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> EdgeError:
+        return EdgeError(
+            f"cannot write {self._path}: {error}",
+            "free some space or name another file; what was written before is whole",
+        )
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,56 @@
+"""What a sink may know of the run that it is part of."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+
+from edgesdk.pipeline.packet import Event
+from edgesdk.pipeline.protocols import Source
+from edgesdk.pipeline.sinks import Draw
+
+
+def new_run_id() -> str:
+    """A name for one run that no other has: its start in UTC and six random hex digits."""
+    return f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+@dataclass(frozen=True)
+class StreamFacts:
+    """One source of the run."""
+
+    name: str
+    """As in `Frame.source` of its frames; also where the frames state another one."""
+    size: tuple[int, int]
+    """Width and height in pixels."""
+    fps: float
+    """Frames per second of media time."""
+    source: Source | None = None
+    """The source itself, for its state when it is `Watched`. None: unknown, as in tests."""
+
+
+@dataclass(frozen=True)
+class SinkFacts:
+    """What sinks are made from, the same for all of a run."""
+
+    app: str
+    """The app's name."""
+    event: type[Event]
+    """The kind of event it tells; its fields are the columns."""
+    draw: Draw
+    """Makes the annotated picture of a packet."""
+    streams: tuple[StreamFacts, ...]
+    """At least one."""
+    labels: Sequence[str] = ()
+    """Class names in the order of the class index."""
+    columns: Sequence[str] = ()
+    """Columns of the table of counts, also those that stay 0."""
+    run_id: str = field(default_factory=new_run_id)
+    """Part of every event's id."""
+
+    @property
+    def fps(self) -> float:
+        """Of the first stream."""
+        return self.streams[0].fps

@@ -1,0 +1,85 @@
+"""`jsonl:PATH`, `csv:PATH`, `json:PATH` and `video:PATH`."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgesdk.errors import UsageError
+from edgesdk.pipeline.event_files import CsvEvents, JsonEvents, JsonLinesEvents
+from edgesdk.pipeline.packet import Packet
+from edgesdk.pipeline.protocols import Sink
+from edgesdk.pipeline.sinks import VideoFile
+from edgesdk.sinks.facts import SinkFacts
+from edgesdk.sinks.messages import event_columns
+from edgesdk.sinks.places import check_file_place
+from edgesdk.sinks.uri import SinkUri
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """These take none."""
+
+
+def make_sink(uri: SinkUri, facts: SinkFacts) -> Sink:
+    """The file is made with the first packet; whether it can be is asked now."""
+    uri.options(NoOptions)
+    path = uri.path
+    check_file_place(path)
+    for stream in facts.streams:
+        if stream.name and path.resolve() == Path(stream.name).resolve():
+            raise UsageError(f"{path} is the source: it would be written over", "name another file")
+    return Named(uri.name, _sink(uri.kind, path, facts))
+
+
+def _sink(kind: str, path: Path, facts: SinkFacts) -> Sink:
+    several = len(facts.streams) > 1
+    columns = (*event_columns(facts.event), *(("stream",) if several else ()))
+    if kind == "csv":
+        return CsvEvents(path, columns)
+    if kind == "jsonl":
+        return JsonLinesEvents(path, columns)
+    if kind == "json":
+        return JsonEvents(path, columns)
+    return StreamVideos(path, facts) if several else VideoFile(path, facts.fps, facts.draw)
+
+
+class StreamVideos:
+    """A video of each stream: road.mp4 becomes road-gate.mp4 and road-yard.mp4."""
+
+    name = "video"
+
+    def __init__(self, path: Path, facts: SinkFacts) -> None:
+        self._files = {
+            stream.name: VideoFile(
+                path.with_name(f"{path.stem}-{stream.name}{path.suffix}"), stream.fps, facts.draw
+            )
+            for stream in facts.streams
+        }
+
+    def accept(self, packet: Packet) -> None:
+        """Into the file of its stream."""
+        self._files[packet.frame.source].accept(packet)
+
+    def close(self) -> None:
+        """Complete all files, also after one that fails."""
+        with ExitStack() as ending:
+            for file in self._files.values():
+                ending.callback(file.close)
+
+
+class Named:
+    """A sink under another name."""
+
+    def __init__(self, name: str, sink: Sink) -> None:
+        self.name = name
+        self._sink = sink
+
+    def accept(self, packet: Packet) -> None:
+        """Hand it on."""
+        self._sink.accept(packet)
+
+    def close(self) -> None:
+        """Hand it on."""
+        self._sink.close()

@@ -1,0 +1,30 @@
+"""Whether a place can be written, asked before the run starts."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from edgesdk.errors import UsageError
+
+
+def check_file_place(path: Path) -> None:
+    """Nothing is changed. Raises UsageError when no file can be written at `path`."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", f"name a file in it, such as {path}/events")
+    check_folder_place(path.parent)
+
+
+def check_folder_place(folder: Path) -> None:
+    """Raises UsageError when `folder` can neither be written nor made."""
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"nothing can be written in {folder}: {there}: {error.strerror or error}",
+            "name another place",
+        ) from error

@@ -1,0 +1,120 @@
+"""Annotated pictures as files: the right ones, a bounded number, each whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgesdk.errors import EdgeError
+from edgesdk.sinks import open_sink
+from tests.sinks.samples import facts, leftovers, packet
+
+
+def frames(folder: Path) -> list[int]:
+    return [int(path.stem.rsplit("_", 1)[1]) for path in sorted(folder.glob("*.jpg"))]
+
+
+def test_a_frame_with_an_event_is_kept_as_it_was_drawn(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "shots"
+    drawn = dataclasses.replace(facts(), draw=lambda p: np.full((48, 64, 3), 200, np.uint8))
+    sink = open_sink(f"snapshots:{folder}", drawn)
+    for index in range(10):
+        sink.accept(packet(index, *["car"] * (index in (3, 7))))
+    sink.close()
+    assert frames(folder) == [3, 7]
+    image = cv2.imread(str(sorted(folder.iterdir())[0]))
+    assert image.shape == (48, 64, 3)
+    assert abs(int(image.mean()) - 200) <= 2
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ("?every=1s", [0, 25, 50, 75]),
+        ("?on=time&every=2s", [0, 50]),
+        ("?on=time", [0]),
+        ("?max=3", [97, 98, 99]),
+    ],
+)
+def test_how_many_is_bounded_by_time_and_number(
+    tmp_path: Path, options: str, kept: list[int]
+) -> None:
+    """Frames are 40 ms apart."""
+    sink = open_sink(f"snapshots:{tmp_path}{options}", facts())
+    for index in range(100):
+        sink.accept(packet(index, "car"))
+    sink.close()
+    assert frames(tmp_path) == kept
+
+
+def test_the_bound_holds_over_runs_and_leaves_other_files_alone(tmp_path: Path) -> None:
+    (tmp_path / "holiday.jpg").write_bytes(b"mine")
+    for _ in range(3):
+        sink = open_sink(f"snapshots:{tmp_path}?max=5", facts())
+        for index in range(4):
+            sink.accept(packet(index, "car"))
+        sink.close()
+    names = leftovers(tmp_path)
+    assert len(names) == 6
+    assert "holiday.jpg" in names
+
+
+def test_each_stream_has_its_own_pace_and_name(tmp_path: Path) -> None:
+    sink = open_sink(f"snapshots:{tmp_path}?every=10s", facts("gate", "yard"))
+    for index in range(5):
+        for stream in ("gate", "yard"):
+            sink.accept(packet(index, "car", stream=stream))
+    sink.close()
+    assert sorted(name.split("_")[1] for name in leftovers(tmp_path)) == ["gate", "yard"]
+
+
+def test_a_stream_named_by_an_address_makes_a_harmless_name(tmp_path: Path) -> None:
+    name = "rtsp://admin:s3cret@10.0.0.7:554/../live?x=1"
+    sink = open_sink(f"snapshots:{tmp_path}", facts(name))
+    sink.accept(packet(0, "car", stream=name))
+    sink.close()
+    (made,) = leftovers(tmp_path)
+    assert "s3cret" not in made
+    assert made.split("_")[1] == "live"
+
+
+def test_on_a_full_disk_no_half_picture_is_left(tmp_path: Path) -> None:
+    code = f"""
+        import resource, signal
+        from edgesdk.errors import EdgeError
+        from edgesdk.sinks import open_sink
+        from tests.sinks.samples import facts, packet
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+        sink = open_sink("snapshots:{tmp_path}/shots", facts())
+        try:
+            sink.accept(packet(0, "car"))
+            sink.close()
+        except EdgeError as error:
+            print(error)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
+    )
+    assert "cannot write" in done.stdout
+    assert leftovers(tmp_path / "shots") == []
+
+
+def test_an_error_of_the_disk_is_told_to_the_run(tmp_path: Path) -> None:
+    sink = open_sink(f"snapshots:{tmp_path}/shots", facts())
+    (tmp_path / "shots").write_text("in the way")
+
+    def run() -> None:
+        for index in range(50):
+            sink.accept(packet(index, "car"))
+
+    with pytest.raises(EdgeError, match="cannot write"):
+        run()
+    sink.close()
