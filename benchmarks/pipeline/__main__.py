@@ -24,7 +24,8 @@ HERE = Path(__file__).parent
 PATH = HERE.parent / "reports" / "pipeline.json"
 WITH_PEERS = ("preprocessing", "decoding", "own_time")
 """Parts whose peers are libraries: they run in the peers' environment, edgesdk beside them."""
-ALONE = ("starting", "reading", "throughput", "recovery", "broker", "soak")
+ALONE = ("starting", "reading", "throughput", "recovery", "broker")
+"""Parts that need none of them. The soak has a report of its own: benchmarks.pipeline.soak."""
 LIMIT_S = 1800.0
 
 
