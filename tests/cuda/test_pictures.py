@@ -119,8 +119,8 @@ def test_a_model_that_takes_no_such_picture_is_named_and_the_session_lives_on(
 def test_without_a_cuda_compiler_the_cpu_preprocesses_and_the_user_is_told(
     open_session: Callable[[Model], TensorRTSession], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for finder in ("find_nvrtc", "find_nvcc"):
-        monkeypatch.setattr(kernel_compile, finder, lambda: None)
+    monkeypatch.setattr(kernel_compile, "find_nvrtc", lambda driver: None)
+    monkeypatch.setattr(kernel_compile, "find_nvcc", lambda: None)
     with closing(pictures_of(open_session(net()), RULE)) as pictures:
         assert pictures.runner is None
         (warning,) = pictures.warnings

@@ -38,6 +38,8 @@ def logger() -> dict[str, Any]:
     lines: list[str] = []
     messages = Messages(lines.append)
     log = make_log(trt, messages)
+    later = Messages()
+    make_log(trt, later)
     levels = ("INTERNAL_ERROR", "ERROR", "WARNING", "INFO", "VERBOSE")
     for level in levels:
         severity = int(getattr(trt.ILogger, level))
@@ -47,7 +49,13 @@ def logger() -> dict[str, Any]:
     except TypeError as error:
         refusal = str(error)
     errors = messages.last_errors()
-    return {"heard": lines, "errors": errors, "warnings": messages.warnings, "builder": refusal}
+    return {
+        "heard": lines,
+        "errors": errors,
+        "warnings": messages.warnings,
+        "builder": refusal,
+        "later": later.last_errors(),
+    }
 
 
 def monitor() -> dict[str, Any]:

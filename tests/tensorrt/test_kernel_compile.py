@@ -16,6 +16,7 @@ from edgesdk.backends.tensorrt.kernels import compile as kernels
 from edgesdk.backends.tensorrt.kernels.architecture import Release, architecture_of
 from edgesdk.backends.tensorrt.kernels.nvcc import Nvcc, find_nvcc, load_nvcc
 from edgesdk.backends.tensorrt.kernels.nvrtc import Nvrtc, find_nvrtc, load_nvrtc
+from edgesdk.backends.tensorrt.machine.driver import Driver
 from edgesdk.errors import BackendError
 from tests.partners import compilers
 
@@ -265,6 +266,43 @@ def test_cuda_home_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert found.name == "NVRTC 12.9"
 
 
+@pytest.fixture
+def cuda_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One folder with NVRTC 13.0 and 12.9, in the order in which they are looked for."""
+    (tmp_path / "lib64").mkdir()
+    for release in ("13.0", "12.9"):
+        link = tmp_path / "lib64" / f"libnvrtc.so.{release[:2]}"
+        link.symlink_to(nvrtc(release).library._name)
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("driver", "name"),
+    [
+        ("12.6", "NVRTC 12.9"),
+        ("13.0", "NVRTC 13.0"),
+        ("14.0", "NVRTC 13.0"),
+        ("", "NVRTC 13.0"),
+    ],
+)
+def test_the_compiler_is_of_the_driver_s_cuda(
+    monkeypatch: pytest.MonkeyPatch, cuda_home: None, driver: str, name: str
+) -> None:
+    """A driver of CUDA 12 does not load what a compiler of CUDA 13 makes."""
+    monkeypatch.setattr(kernels, "probe_driver", lambda: Driver(driver))
+    assert kernels.find_compiler().name == name
+
+
+def test_an_older_compiler_is_better_than_a_newer_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = {"new": Nvrtc(ctypes.CDLL(None), (13, 0)), "old": Nvrtc(ctypes.CDLL(None), (11, 8))}
+    monkeypatch.setattr("edgesdk.backends.tensorrt.kernels.nvrtc._candidates", lambda: iter(made))
+    monkeypatch.setattr("edgesdk.backends.tensorrt.kernels.nvrtc.load_nvrtc", made.get)
+    assert find_nvrtc(12) is made["old"]
+    assert find_nvrtc() is made["new"]
+
+
 def test_nvcc_is_found_by_cuda_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "nvcc"
@@ -288,7 +326,7 @@ def test_what_is_no_compiler_is_not_taken_for_one(tmp_path: Path) -> None:
 def test_without_a_compiler_the_error_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(kernels, "find_nvrtc", lambda: None)
+    monkeypatch.setattr(kernels, "find_nvrtc", lambda driver: None)
     monkeypatch.setattr(kernels, "find_nvcc", lambda: None)
     with pytest.raises(BackendError, match="apt install nvidia-jetpack"):
         kernels.find_compiler()

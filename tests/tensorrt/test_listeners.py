@@ -37,6 +37,7 @@ def test_the_logger_hears_all_lines_and_sorts_them(version: str) -> None:
     assert found["warnings"] == ["WARNING of the library"]
     told = [*lines[:2], "this library builds nothing"]
     assert found["errors"] == " | ".join(told)
+    assert found["later"] == " | ".join(told), "who comes later hears the first logger as well"
 
 
 @pytest.mark.parametrize("version", ALL)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import cache
+from threading import Lock
+from typing import Protocol, cast
+from weakref import ref
 
 from edgesdk.backends.tensorrt.api.always import Flag, ILogger, TensorRT
 from edgesdk.backends.tensorrt.building.built import no_lines
@@ -12,12 +16,11 @@ from edgesdk.errors import BackendError
 KEPT = 200
 QUOTED = 3
 ANOTHER_LOGGER = "differs from one already registered"
-"""Said of each logger but the first; each build has its own on purpose."""
-_KEPT_ALIVE: list[ILogger] = []
-"""TensorRT registers the first logger for the whole process by its address, and keeps using it for
-as long as any of its objects lives: none may be collected. One is some strings."""
+"""Said when another library of this process gave TensorRT its logger first."""
 NOT_THE_REASON = ("cudaError 35",)
 """Said on every call where there is no driver; it hides the line that matters."""
+_MAKING = Lock()
+"""Two threads at once must not make two loggers: `cache` would keep one of them only."""
 
 
 class Messages:
@@ -64,28 +67,65 @@ class Messages:
         return BackendError(f"TensorRT {what}: {said}", hint)
 
 
-def make_log(trt: TensorRT, messages: Messages) -> ILogger:
-    """A logger of TensorRT's class that fills `messages`. It is never collected.
+class Listeners:
+    """Who hears one TensorRT. Those that are collected are left out; safe from several threads."""
 
-    TensorRT hands every line to a logger of one's own, whatever its severity.
+    def __init__(self) -> None:
+        self._guard = Lock()
+        self._all: tuple[ref[Messages], ...] = ()
+
+    def add(self, messages: Messages) -> None:
+        """From now on `messages` hears each line, for as long as somebody holds it."""
+        with self._guard:
+            others = (one for one in self._all if one() not in (None, messages))
+            self._all = (*others, ref(messages))
+
+    def alive(self) -> tuple[Messages, ...]:
+        """In the order of their coming."""
+        found = (one() for one in self._all)  # a tuple that is replaced, never changed
+        return tuple(one for one in found if one is not None)
+
+
+class Log(Protocol):
+    """The logger of one TensorRT."""
+
+    listeners: Listeners
+
+
+def make_log(trt: TensorRT, messages: Messages) -> ILogger:
+    """The one logger of this TensorRT, which from now on fills `messages` as well.
+
+    TensorRT uses the first logger that it gets, whoever gives another later. So every line goes to
+    all that listen: which of them a line belongs to, TensorRT does not say, and it may come from
+    a thread of its own.
     """
+    with _MAKING:
+        log = _logger_of(trt)  # type: ignore[arg-type]  # a module is hashable
+    log.listeners.add(messages)
+    return cast("ILogger", log)
+
+
+@cache
+def _logger_of(trt: TensorRT) -> Log:
+    """TensorRT keeps the address of the first logger for the whole process, and uses it for as
+    long as any of its objects lives: so it is kept as long, and that is for ever."""
     error, warning = int(trt.ILogger.ERROR), int(trt.ILogger.WARNING)
 
-    class Log(trt.ILogger):  # type: ignore[name-defined, misc]
-        """Sorts the lines."""
+    class Sorting(trt.ILogger):  # type: ignore[name-defined, misc]
+        """Sorts the lines. TensorRT hands all of them over, whatever their severity."""
 
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
+            self.listeners = Listeners()
 
         def log(self, severity: Flag, msg: str) -> None:
             """Take one message."""
             level = int(severity)  # INTERNAL_ERROR is the lowest, VERBOSE the highest
-            if level <= error:
-                messages.error(msg.strip())
-            elif level == warning:
-                messages.warning(msg.strip())
-            messages.heard(msg)
+            for messages in self.listeners.alive():
+                if level <= error:
+                    messages.error(msg.strip())
+                elif level == warning:
+                    messages.warning(msg.strip())
+                messages.heard(msg)
 
-    log: ILogger = Log()
-    _KEPT_ALIVE.append(log)
-    return log
+    return Sorting()

@@ -18,6 +18,7 @@ from edgesdk._resources import cache_folder
 from edgesdk.backends.tensorrt.kernels.architecture import Release, architecture_of
 from edgesdk.backends.tensorrt.kernels.nvcc import find_nvcc
 from edgesdk.backends.tensorrt.kernels.nvrtc import find_nvrtc
+from edgesdk.backends.tensorrt.machine.driver import probe_driver
 from edgesdk.errors import BackendError, EdgeError
 
 MAIN = "preprocess.cu"
@@ -40,8 +41,12 @@ class Compiler(Protocol):
 
 
 def find_compiler() -> Compiler:
-    """NVRTC, or nvcc where there is no NVRTC. Raises BackendError when there is neither."""
-    found: Compiler | None = find_nvrtc() or find_nvcc()
+    """NVRTC, of the driver's CUDA if there is one, or nvcc where there is no NVRTC.
+
+    Raises BackendError when there is neither.
+    """
+    major = probe_driver().version.partition(".")[0]
+    found: Compiler | None = find_nvrtc(int(major) if major else None) or find_nvcc()
     if found is None:
         raise BackendError(
             "no CUDA compiler is found: neither libnvrtc.so nor nvcc",

@@ -137,10 +137,21 @@ def _load_builtins(path: str, release: Release) -> None:
         ctypes.CDLL(str(Path(path).resolve().with_name(name)))
 
 
-def find_nvrtc() -> Nvrtc | None:
-    """The first that loads: of CUDA_HOME, the loader's path, /usr/local/cuda, Python's packages."""
-    found = (load_nvrtc(candidate) for candidate in _candidates())
-    return next((library for library in found if library is not None), None)
+def find_nvrtc(driver: int | None = None) -> Nvrtc | None:
+    """The best that loads: of CUDA_HOME, the loader's path, /usr/local/cuda, Python's packages.
+
+    `driver` is the major version of the driver's CUDA, e.g. 12. That one is the best, then an
+    older one: a driver does not load the cubins of a newer major version. Among equals, and
+    without a driver, the first.
+    """
+    found = [library for library in map(load_nvrtc, _candidates()) if library is not None]
+    return min(found, key=lambda library: _unfit(library.release[0], driver), default=None)
+
+
+def _unfit(major: int, driver: int | None) -> int:
+    if driver is None or major == driver:
+        return 0
+    return 1 if major < driver else 2
 
 
 def _candidates() -> Iterator[str]:
