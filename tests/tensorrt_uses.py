@@ -14,9 +14,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+# A board that runs the tests for a GPU has no mypy, and must not stop here.
+pytest.importorskip("mypy", reason="needs mypy: pip install mypy")
+
 from mypy import build
 from mypy.modulefinder import BuildSource
-from mypy.nodes import CallExpr, MemberExpr, MypyFile, NameExpr, Node, StrExpr, TypeInfo, Var
+from mypy.nodes import (
+    CallExpr,
+    MemberExpr,
+    MypyFile,
+    NameExpr,
+    Node,
+    StrExpr,
+    TypeInfo,
+    Var,
+)
 from mypy.options import Options
 from mypy.types import AnyType, Instance, ProperType, TypeType, get_proper_type
 

@@ -141,6 +141,20 @@ def test_any_convolution_keeps_its_answers_bit_for_bit(
     onnx.checker.check_model(made.model.proto, full_check=True)
 
 
+@pytest.mark.parametrize("relu", ["Relu", "LeakyRelu", "Identity", "SiLU"])
+def test_it_is_told_which_tensors_hold_other_values_and_by_which_powers(relu: str) -> None:
+    x = normal(1, 3, 8, 8)
+    model, made = balanced(convolution(1, 4, 6, relu), x)
+    names = {out for node in model.proto.graph.node for out in node.output}
+    before = run(with_outputs(model, names), x)
+    after = run(with_outputs(made.model, names), x)
+    assert made.scaled.keys() == (set() if relu == "SiLU" else {"a", "t"} & names)
+    for name in names:
+        powers = made.scaled.get(name)
+        factors = 1 if powers is None else np.ldexp(np.float32(1), powers).reshape(-1, 1, 1)
+        np.testing.assert_array_equal(after[name], before[name] * factors)
+
+
 @pytest.mark.parametrize("operator", ["Gemm", "Gemm transposed", "MatMul", "ConvTranspose"])
 def test_other_layers_keep_their_answers(operator: str) -> None:
     if operator == "ConvTranspose":

@@ -13,7 +13,7 @@ from onnx import helper
 from edgesdk._optional import available, require
 from edgesdk._resources import assets_folder
 from edgesdk.backends.reference import ReferenceSession
-from edgesdk.bench import BenchRequest, bench, noise_pictures
+from edgesdk.bench import BenchRequest, bench, noise_pictures, picture_notes
 from edgesdk.bundle import Manifest, Origin, Target, write_bundle
 from edgesdk.cli.bench import command
 from edgesdk.errors import BundleError, DataError, EdgeError, UnknownName, UsageError
@@ -225,3 +225,9 @@ def test_two_reports_are_two_files(path: Path, tmp_path: Path) -> None:
     assert isinstance(done.exception, UsageError)
     assert "both name" in done.exception.message
     assert not page.exists()
+
+
+def test_pictures_that_the_cpu_prepared_are_no_matter_of_the_engine() -> None:
+    (note,) = picture_notes(["pictures are preprocessed on the CPU: no CUDA compiler is found"])
+    assert (note.code, note.level) == ("cpu-preprocess", "note")
+    assert "compile BUNDLE" not in note.do

@@ -18,6 +18,7 @@ from edgesdk.bundle import (
     Accuracy,
     Bundle,
     Calibration,
+    ImplicitRange,
     InputRange,
     LayerPrecision,
     Manifest,
@@ -60,6 +61,7 @@ MANIFEST = Manifest(
         {"bad.jpg": "empty"},
         {"images": Range(1.5, 2.0, 0.001)},
         {"r1": "first"},
+        implicit_ranges={"output": ImplicitRange(2.5, 2.75, 0.01, "too noisy")},
     ),
     accuracy=Accuracy(
         "pictures",
@@ -173,6 +175,14 @@ def test_a_bundle_of_format_1_is_still_read(bundle: Bundle) -> None:
     assert not found.metrics[0].can_tell(0.5)
 
 
+def test_without_ranges_for_implicit_int8_the_key_is_left_out(tmp_path: Path) -> None:
+    assert MANIFEST.calibration is not None
+    none = replace(MANIFEST, calibration=replace(MANIFEST.calibration, implicit_ranges={}))
+    bundle = write_bundle(tmp_path / "gpu.edge", MODEL, none)
+    assert "implicit_ranges" not in (bundle.path / "manifest.json").read_text()
+    assert open_bundle(bundle.path).manifest == none
+
+
 def test_a_manifest_with_a_wrong_value_names_the_key(bundle: Bundle) -> None:
     rewritten(bundle, precision="int7")
     with pytest.raises(BundleError, match="precision should be one of 'int8', 'fp16', 'fp32'"):
@@ -235,7 +245,14 @@ def test_every_key_of_the_manifest_stands_in_the_reference() -> None:
             return {k for v in value for k in keys(v)}
         return set()
 
-    free = {"bad.jpg", "images", "boxes", "type", "r1"}  # names of pictures, tensors and outputs
+    free = {
+        "bad.jpg",
+        "images",
+        "boxes",
+        "type",
+        "r1",
+        "output",
+    }  # names of pictures, tensors and outputs
     missing = {key for key in keys(_config.plain(MANIFEST)) - free if f"`{key}`" not in page}
     assert not missing
 

@@ -220,6 +220,26 @@ def test_a_tensorrt_that_does_not_take_the_ranges_is_noticed(act: Callable[[Any]
     assert calibrator.refused
 
 
+def test_the_same_ranges_written_in_another_way_are_no_refusal() -> None:
+    """As TensorRT may write them: in its own order, with constants added, without leading zeros."""
+    calibrator = make_calibrator(tensorrt("8.5.2"), {"images": 1e-38, "conv1": 2.0})
+    tiny, conv1 = (struct.pack(">f", amax / 127).hex() for amax in (1e-38, 2.0))
+    calibrator.write_calibration_cache(
+        f"TRT-8502-EntropyCalibration2\nconv1: {conv1}\nimages: {tiny.lstrip('0')}\n"
+        "(Unnamed Layer* 8) [Constant]_output: 39137939\n".encode()
+    )
+    assert not calibrator.refused
+
+
+@pytest.mark.parametrize(
+    "cache", [b"TRT-8502-EntropyCalibration2\nconv1: 3c810204\n", b"\xff", b""]
+)
+def test_a_cache_without_our_ranges_is_a_refusal(cache: bytes) -> None:
+    calibrator = make_calibrator(tensorrt("8.5.2"), {"images": 1.0, "conv1": 2.0})
+    calibrator.write_calibration_cache(cache)
+    assert calibrator.refused
+
+
 def test_tensorrt_11_has_no_calibrators_and_the_error_says_what_to_do() -> None:
     with pytest.raises(BackendError, match="has no calibrators") as caught:
         make_calibrator(tensorrt("11.4.1"), {"images": 1.0})

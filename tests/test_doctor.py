@@ -118,7 +118,7 @@ def test_opencv_is_judged_by_where_it_runs(
     assert [finding.status for finding in findings] == statuses
     assert findings[-1].found == said
     if on_board and findings[-1].status == "problem":
-        assert "python3-opencv" in findings[-1].fix
+        assert "apt install nvidia-opencv" in findings[-1].fix
 
 
 def test_the_version_of_opencv_is_read_from_its_own_account() -> None:

@@ -136,8 +136,12 @@ def test_a_dla_that_is_not_there_is_refused(tmp_path: Path) -> None:
     detector_bundle(tmp_path / "net.edge")
     detector_bundle(tmp_path / "float.edge", "fp32")
     command = ("--to", "trtexec", "--out", "t", "--dla-core")
-    assert "has no DLA" in refused(tmp_path, "nano.edge", *command, 0)
-    assert "has 2 DLA cores: there is no core 2" in refused(tmp_path, "net.edge", *command, 2)
+    nano = refused(tmp_path, "nano.edge", *command, 0)
+    assert "has no DLA" in nano
+    assert "leave --dla-core out" in nano
+    third = refused(tmp_path, "net.edge", *command, 2)
+    assert "has 2 DLA cores: there is no core 2" in third
+    assert "--dla-core takes 0 to 1" in third
     assert "FP16 and INT8 only" in refused(tmp_path, "float.edge", *command, 0)
 
 

@@ -133,5 +133,6 @@ def test_what_is_not_a_report_is_refused_in_words(text: str, words: str) -> None
 
 
 def test_an_absent_file_is_refused_in_words(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="cannot be read: No such file") as caught:
         read_report(tmp_path / "none.json")
+    assert "edgesdk bench BUNDLE --out FILE" in caught.value.hint

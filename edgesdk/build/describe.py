@@ -52,6 +52,7 @@ def calibration_rows(
         pictures=feeds.samples or seen.pictures,
         skipped=dict(seen.skipped),
         ranges=dict(_ranges(made)),
+        implicit_ranges=made.implicit_ranges,
         balanced=dict(made.draft.carriers),
         groups=made.draft.groups,
         fingerprint=seen.fingerprint,

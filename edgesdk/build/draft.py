@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from edgesdk.bundle import ScaleGroup
 from edgesdk.calibration.histogram import Ints
@@ -39,6 +39,9 @@ class Draft:
     """Layers that could be INT8 and stay in float whatever is wanted."""
     groups: tuple[ScaleGroup, ...] = ()
     """Tensors of the given model that INT8 moves between: with one scale, or why they have not."""
+    unstated: Mapping[str, Ints | None] = field(default_factory=dict)
+    """Tensor without a pair that implicit INT8 needs the range of -> the power of two that each of
+    its channels was multiplied by (None: by none)."""
 
     def without(self, reasons: Mapping[str, str]) -> Draft:
         """The same with these layers in float for good."""

@@ -17,7 +17,8 @@ from edgesdk.build.quantization import Quantizer
 from edgesdk.build.ranking import Jury
 from edgesdk.build.recovery import Search
 from edgesdk.build.rescue import rescue
-from edgesdk.bundle import Recovery
+from edgesdk.build.unstated import unstated_ranges
+from edgesdk.bundle import ImplicitRange, Recovery
 from edgesdk.calibration import Recipe, Statistics
 from edgesdk.checkup.depth import accumulated_db
 from edgesdk.model import Model
@@ -53,6 +54,8 @@ class Int8Graph:
     """Layers in float -> why."""
     depth_db: dict[str, float]
     """Layer -> signal to noise of its output with all layers in INT8, before any is given back."""
+    implicit_ranges: dict[str, ImplicitRange]
+    """Of tensors without a pair, for INT8 without Q/DQ."""
     measured: Measured | None = None
     """On the verifying pictures, where a target was given."""
     recovery: Recovery | None = None
@@ -126,16 +129,19 @@ class Int8Maker:
         half = self.order.half_rest
         quantizer = Quantizer(self.model, recipe, exact, self.progress, self.order.wishes, half)
         draft, seen = quantizer.draft(self.feeds)
-        reasons = rescue(draft, self.juries.few(), recipe, self.progress)
+        jury = self.juries.few()
+        reasons = rescue(draft, jury, recipe, self.progress)
+        shipped = draft.without(reasons)
         few = self.feeds.thinned(recipe.fit_pictures)
         return Int8Graph(
             graph=self.model,
-            draft=draft.without(reasons),
+            draft=shipped,
             seen=seen,
             keep_float=(),
             islands=half_islands(draft.model, few) if half else {},
             reasons=reasons,
             depth_db=noise_by_depth(draft, self.feeds),
+            implicit_ranges=unstated_ranges(shipped, seen, quantizer.observer, jury, self.progress),
         )
 
     def _finished(self, made: Int8Graph) -> Callable[[Model], Model]:

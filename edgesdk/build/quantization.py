@@ -24,9 +24,10 @@ from edgesdk.calibration.histogram import Ints
 from edgesdk.calibration.observers import Observer, find_observer
 from edgesdk.errors import ModelError
 from edgesdk.model import Model
-from edgesdk.model.edit import refuse_control_flow
+from edgesdk.model.edit import refuse_control_flow, value_shapes
 from edgesdk.quantize.balance import balance
 from edgesdk.quantize.fp16 import representable_scale
+from edgesdk.quantize.implicit_ranges import unstated_tensors
 from edgesdk.quantize.int8 import LEVELS
 from edgesdk.quantize.placement import Placement, Wishes, place
 from edgesdk.tensors import FeedSource, Floats
@@ -62,13 +63,13 @@ class Quantizer:
             raise _nothing_to_quantize(self.recipe, placement)
         seen = self._calibrate(placement, feeds)
         few = feeds.thinned(self.recipe.fit_pictures)
-        fitter = Fitter(self.model, self.recipe, self._observer, self.progress, self._form)
+        fitter = Fitter(self.model, self.recipe, self.observer, self.progress, self._form)
         return self._drafted(placement, seen, fitter.fit(placement, seen, few), few), seen
 
     def _calibrate(self, placement: Placement, feeds: FeedSource) -> Statistics:
         feeds = feeds.thinned(self.recipe.max_pictures)
         float_runs = load_backend("onnxruntime", threads=1)
-        watch = self._inputs() | placement.watch
+        watch = self._inputs() | dict.fromkeys(self._unstated(placement), 1) | placement.watch
         key = fingerprint(self.model, watch, feeds.count, feeds.digest())
         found = collect(
             self.model,
@@ -81,6 +82,20 @@ class Quantizer:
             skipped=feeds.skipped,
         )
         return replace(found, fingerprint=key)
+
+    def _unstated(self, placement: Placement) -> tuple[str, ...]:
+        """What DLA needs to know beside the pairs where it knows no pairs: on JetPack 5 and 6.
+
+        Looked at for every target: it is a few tensors, and `edgesdk export --jetpack` may name
+        another one later.
+        """
+        if self.recipe.rules != "dla":
+            return ()
+        nodes = {layer.node for layer in placement.layers}
+        nodes |= {branch.node for branch in placement.branches}
+        found = unstated_tensors(self.model, [*placement.watch], nodes)
+        shapes = value_shapes(self.model)
+        return tuple(t for t in found if len(shapes.get(t, ())) > 1)
 
     def _inputs(self) -> dict[str, int]:
         """Float inputs with channels: what comes in is looked at too."""
@@ -120,10 +135,12 @@ class Quantizer:
             origins=origins,
             float_layers=placement.float_layers,
             groups=found.groups,
+            unstated={t: balanced.scaled.get(t) for t in self._unstated(placement)},
         )
 
     @property
-    def _observer(self) -> Observer:
+    def observer(self) -> Observer:
+        """The recipe's."""
         return find_observer(self.recipe.observer, self.recipe.percentile)
 
     def _form(self, scales: Floats) -> Floats:

@@ -84,7 +84,7 @@ def output_noise(draft: Draft, keep_float: Sequence[str], jury: Jury) -> float:
     """Noise over signal of the graph with these layers in float, mean over the output groups."""
     few = jury.few(PICTURES)
     measured = jury.reference.measure(draft.graph(keep_float), few, draws=0)
-    noise = [_noise(output.sqnr_db) for output in measured.outputs.values()]
+    noise = [noise_share(output.sqnr_db) for output in measured.outputs.values()]
     return float(np.mean(noise)) if noise else 0.0
 
 
@@ -93,8 +93,8 @@ def _rest(layers: Sequence[Layer], tried: Sequence[Layer]) -> list[Layer]:
     return sorted((one for one in layers if one.node not in known), key=lambda one: one.macs)
 
 
-def _noise(sqnr_db: float | None) -> float:
-    """Noise over signal."""
+def noise_share(sqnr_db: float | None) -> float:
+    """Noise over signal; 0 without any noise, and of an output that was silent."""
     if sqnr_db is None or sqnr_db <= SILENT_DB:
         return 0.0
     return float(min(10 ** (-sqnr_db / 10), 1e3))

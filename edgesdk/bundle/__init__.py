@@ -14,6 +14,7 @@ from edgesdk.bundle.evidence import (
 from edgesdk.bundle.manifest import (
     Accuracy,
     Calibration,
+    ImplicitRange,
     InputRange,
     LayerPrecision,
     Manifest,
@@ -30,6 +31,7 @@ __all__ = [
     "Accuracy",
     "Bundle",
     "Calibration",
+    "ImplicitRange",
     "InputChannel",
     "InputRange",
     "LayerPrecision",

@@ -148,7 +148,12 @@ def _listed(formats: tuple[int, ...]) -> str:
 
 
 def _to_json(manifest: Manifest) -> str:
-    return json.dumps(_config.plain(manifest), indent=1, allow_nan=False) + "\n"
+    table = _config.plain(manifest)
+    calibration = table["calibration"]
+    # Most bundles have none, and an edgesdk that does not know the key can read those.
+    if calibration and not calibration["implicit_ranges"]:
+        del calibration["implicit_ranges"]
+    return json.dumps(table, indent=1, allow_nan=False) + "\n"
 
 
 def _sums(digests: dict[str, str]) -> str:

@@ -76,6 +76,23 @@ class Range:
 
 
 @dataclass(frozen=True)
+class ImplicitRange:
+    """The range of a tensor that the bundle has in float behind an INT8 layer.
+
+    INT8 without Q/DQ, as DLA has it on JetPack 5 and 6, rounds it too, or runs the layer in FP16.
+    """
+
+    amax: float
+    """The magnitude that INT8 127 stands for; that of a tensor that was always zero is 0."""
+    largest: float
+    """The largest magnitude seen in calibration."""
+    saturated: float
+    """Share of the values beyond amax, 0..1."""
+    reason: str = ""
+    """Why it must not be rounded; empty: it may."""
+
+
+@dataclass(frozen=True)
 class Calibration:
     """What calibration saw."""
 
@@ -100,6 +117,9 @@ class Calibration:
     """Picture -> small JPEG in base64, of at most a few pictures that set ranges by themselves."""
     fingerprint: str = ""
     """SHA-256 over model, watched tensors and feeds: what calibration is cached under."""
+    implicit_ranges: dict[str, ImplicitRange] = field(default_factory=dict)
+    """Tensor of the bundle's graph without a pair -> its range. The rules for DLA fill it; empty,
+    it is not written."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,10 @@ from edgesdk.video import VIDEO_SUFFIXES
 Reader = Literal["gstreamer", "ffmpeg", "v4l2"]
 """The back-ends of cv2.VideoCapture that are used: CAP_GSTREAMER, CAP_FFMPEG, CAP_V4L2."""
 
-SYSTEM_OPENCV = "apt install python3-opencv, and a venv with --system-site-packages"
+SYSTEM_OPENCV = (
+    "sudo apt install nvidia-opencv (in a container python3-opencv), and a venv with "
+    "--system-site-packages"
+)
 """How to get an OpenCV with GStreamer: pip's never has it."""
 
 

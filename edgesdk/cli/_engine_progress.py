@@ -28,7 +28,8 @@ class EngineBar:
             TaskProgressColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
-            TextColumn("{task.description}", style="dim"),
+            # As it is: TensorRT writes {ForeignNode[/a...b]}, which looks like markup.
+            TextColumn("{task.description}", style="dim", markup=False),
             console=self._console,
             transient=True,
             disable=not self._console.is_terminal,

@@ -92,9 +92,17 @@ def _measured(request: BenchRequest) -> LatencyReport:
     count = None if request.settings.duration_s else request.settings.iterations
     errors = Console(stderr=True)
     hidden = not errors.is_terminal
-    with Progress(console=errors, auto_refresh=False, transient=True, disable=hidden) as bar:
-        task = bar.add_task("measuring", total=count)
-        return bench(request, lambda done: bar.update(task, completed=done, refresh=True))
+    bar = Progress(console=errors, auto_refresh=False, transient=True, disable=hidden)
+    task = bar.add_task("measuring", total=count)
+
+    def show(done: int) -> None:
+        bar.start()  # not before: until then an engine may be compiled, which has a bar of its own
+        bar.update(task, completed=done, refresh=True)
+
+    try:
+        return bench(request, show)
+    finally:
+        bar.stop()
 
 
 def _check_outputs(bundle: Path, out: Path | None, html: Path | None) -> None:

@@ -89,7 +89,11 @@ def export_target(bundle: Bundle, jetpack: str = "", dla_core: int | None = None
 def _check_dla(bundle: Bundle, device: DeviceProfile, jetpack: JetPack, core: int) -> None:
     if not 0 <= core < device.dla_count:
         found = f"{device.dla_count} DLA cores" if device.dla_count else "no DLA"
-        raise UsageError(f"{device.title} has {found}: there is no core {core}")
+        counted = "0" if device.dla_count == 1 else f"0 to {device.dla_count - 1}"
+        raise UsageError(
+            f"{device.title} has {found}: there is no core {core}",
+            f"--dla-core takes {counted}" if device.dla_count else "leave --dla-core out",
+        )
     if jetpack.dla is False:
         raise UsageError(
             f"the TensorRT of JetPack {jetpack.name} does not compile for DLA",

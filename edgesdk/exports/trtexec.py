@@ -9,6 +9,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 
+import onnx
+
 from edgesdk.backends.tensorrt.building.graph_facts import read_facts
 from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings, ShapeRange
 from edgesdk.backends.tensorrt.version import STRONGLY_TYPED, WEAKLY_TYPED_BEFORE, Version
@@ -23,6 +25,8 @@ LEVELS_SINCE = Version(8, 6)
 MIB = 1 << 20
 PATH = "/usr/src/tensorrt/bin/trtexec"
 """Where JetPack installs it."""
+WITH_INDICES, INDICES = frozenset({"TopK", "MaxPool"}), "int32"
+"""Operators whose further outputs are whole numbers, and trtexec's word for their type."""
 UNSPEAKABLE = ",'*"
 """What a list of trtexec's cannot have in a name: it splits at commas first, and has no escape."""
 
@@ -83,19 +87,27 @@ def _precision(target: ExportTarget) -> Iterator[str]:
     if settings.implicit_int8:
         yield f"--calib={CACHE}"
         held |= target.implicit.pinned
-    yield from _held(held, target.model)
+    yield from held_arguments(held, target.model)
 
 
-def _held(held: Mapping[str, Precision], model: Model) -> Iterator[str]:
-    """Layers that must compute in a precision and give it."""
+def held_arguments(held: Mapping[str, Precision], model: Model) -> Iterator[str]:
+    """Options for nodes that must compute in a precision and give it. Raises UsageError."""
     if not held:
         return
     yield "--precisionConstraints=obey"
-    outputs = {node.name: len(node.output) for node in model.proto.graph.node}
-    kinds = [(_name(node), precision, outputs.get(node, 1)) for node, precision in held.items()]
-    yield f"--layerPrecisions={','.join(f'{name}:{kind}' for name, kind, _ in kinds)}"
-    types = (f"{name}:{'+'.join([kind] * count)}" for name, kind, count in kinds)
+    nodes = {node.name: node for node in model.proto.graph.node}
+    pairs = [(_name(node), precision) for node, precision in held.items()]
+    yield f"--layerPrecisions={','.join(f'{name}:{kind}' for name, kind in pairs)}"
+    types = (f"{_name(node)}:{'+'.join(_types(nodes, node, kind))}" for node, kind in held.items())
     yield f"--layerOutputTypes={','.join(types)}"
+
+
+def _types(nodes: Mapping[str, onnx.NodeProto], name: str, precision: Precision) -> list[str]:
+    """One for each output."""
+    if name not in nodes:
+        return [precision]
+    others = INDICES if nodes[name].op_type in WITH_INDICES else precision
+    return [precision, *[others] * (len(nodes[name].output) - 1)]
 
 
 def _shapes(shapes: Mapping[str, ShapeRange]) -> Iterator[str]:

@@ -27,7 +27,7 @@ _POWER_TABLE = "etc/nvpmodel.conf"
 _PACKAGES = re.compile(
     r"(nvidia-l4t-(core|cuda|firmware|kernel|dla-compiler|init)|nvidia-jetpack|libnvinfer|"
     r"libnvonnxparsers|tensorrt|python3-libnvinfer|libcudnn|cuda-(cudart|nvcc|nvrtc|driver|toolkit)|"
-    r"nvidia-container|python3-opencv|libopencv$)"
+    r"nvidia-container|python3-opencv|nvidia-opencv|libopencv$)"
 )
 
 

@@ -42,6 +42,8 @@ class Balanced:
     """The same layers, reading the balanced tensors."""
     carriers: dict[str, str]
     """Original tensor -> the node that carries its factors: a new Mul, or its producer."""
+    scaled: dict[str, Ints]
+    """Tensor that kept its name -> the power of two that each of its channels is multiplied by."""
 
 
 def balancing_candidates(
@@ -65,6 +67,7 @@ def balance(model: Model, layers: Sequence[Layer], shifts: Mapping[str, Ints]) -
     proto = onnx.ModelProto()
     proto.CopyFrom(model.proto)
     carriers: dict[str, str] = {}
+    scaled: dict[str, Ints] = {}
     shapes = value_shapes(model)
     for tensor, powers in shifts.items():
         readers = [layer for layer in layers if layer.activation == tensor]
@@ -72,8 +75,12 @@ def balance(model: Model, layers: Sequence[Layer], shifts: Mapping[str, Ints]) -
             _divide_weight(proto.graph, reader, powers)
         nodes = {reader.node for reader in readers}
         on_channels = readers[0].input_axis == 1
-        folded = fold_into_producer(proto.graph, tensor, nodes, powers) if on_channels else ""
-        carriers[tensor] = folded or _insert_mul(proto.graph, readers, powers, len(shapes[tensor]))
+        folded = fold_into_producer(proto.graph, tensor, nodes, powers) if on_channels else None
+        if folded:
+            carriers[tensor] = folded.node
+            scaled |= dict.fromkeys(folded.tensors, powers)
+        else:
+            carriers[tensor] = _insert_mul(proto.graph, readers, powers, len(shapes[tensor]))
     inputs = {n.name: (n.input[0], n.input[1]) for n in proto.graph.node if len(n.input) > 1}
     renamed = tuple(
         replace(layer, activation=inputs[layer.node][0], weight=inputs[layer.node][1])
@@ -81,7 +88,7 @@ def balance(model: Model, layers: Sequence[Layer], shifts: Mapping[str, Ints]) -
     )
     del proto.graph.value_info[:]
     return Balanced(
-        Model.of(onnx.shape_inference.infer_shapes(proto), model.name), renamed, carriers
+        Model.of(onnx.shape_inference.infer_shapes(proto), model.name), renamed, carriers, scaled
     )
 
 

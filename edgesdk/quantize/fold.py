@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -18,19 +19,40 @@ SCALED_INPUTS = {"Conv": (1, 2), "BatchNormalization": (1, 2)}
 """The constants whose output channels are multiplied: weight and bias, scale and bias."""
 
 
-def fold_into_producer(graph: onnx.GraphProto, tensor: str, readers: Set[str], powers: Ints) -> str:
+@dataclass(frozen=True)
+class Folded:
+    """Where factors went."""
+
+    node: str
+    """That multiplies."""
+    tensors: tuple[str, ...]
+    """That are multiplied now, from the node on to the one that was asked for."""
+
+
+def fold_into_producer(
+    graph: onnx.GraphProto, tensor: str, readers: Set[str], powers: Ints
+) -> Folded | None:
     """Multiply channel c of `tensor` by 2**powers[c] inside the node that makes it.
 
-    `readers` are the nodes that expect the scaled tensor. Returns the node's name; empty, with
-    the graph unchanged, where anything else would see the change or it would not be exact.
+    `readers` are the nodes that expect the scaled tensor. None, with the graph unchanged, where
+    anything else would see the change or it would not be exact.
     """
     producer = _scalable_producer(graph, tensor, readers)
     if producer is None:
-        return ""
+        return None
     for index in SCALED_INPUTS[producer.op_type]:
         if index < len(producer.input) and producer.input[index]:
             _multiply(graph, producer, index, powers)
-    return str(producer.name)
+    return Folded(producer.name, _way(graph, producer.output[0], tensor))
+
+
+def _way(graph: onnx.GraphProto, first: str, last: str) -> tuple[str, ...]:
+    """Tensors between two on a way without branches."""
+    makers = {name: node for node in graph.node for name in node.output}
+    found = [last]
+    while found[-1] != first:
+        found.append(makers[found[-1]].input[0])
+    return tuple(reversed(found))
 
 
 def folds(

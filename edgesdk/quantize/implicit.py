@@ -4,8 +4,10 @@ DLA of JetPack 5 and 6 (TensorRT 8.5, 8.6 and 10.3) knows no Q/DQ. There the ran
 calibration cache, and TensorRT decides by itself what it runs in INT8. What the change costs:
 
 - A layer is INT8 only when the ranges of all its tensors are known, its output's too. Pairs state
-  those of inputs; `implicit_ranges` derives the others. Layers whose output stays unknown run in
-  FP16 and are listed. A bundle of the recipe `dla` states nearly all.
+  those of inputs; `implicit_ranges` derives the others. A bundle of the recipe `dla` also records
+  those that nothing says, of its last layers. Layers whose output stays unknown run in FP16 and
+  are listed, and so are those whose output must not be rounded, by what the build measured: the
+  heads of a detector, as a rule.
 - TensorRT picks the scales of weights: amax / 127 of each output channel. The weights are those of
   the bundle, rounded and corrected; where the largest of a channel is 127 steps its scale comes out
   the same, and so do all its weights (`same_grid` says for how many channels).
@@ -23,13 +25,18 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from edgesdk.bundle import Bundle, Precision
+from edgesdk.bundle import Bundle, ImplicitRange, Precision
 from edgesdk.errors import ModelError
 from edgesdk.model import Model
 from edgesdk.model.quantized import strip_quantization
 from edgesdk.model.widen import widen
 from edgesdk.quantize.groups import moves_on_gpu
-from edgesdk.quantize.implicit_ranges import FUSED, derive_ranges, missing_ranges
+from edgesdk.quantize.implicit_ranges import (
+    FUSED,
+    derive_ranges,
+    end_of_kernel,
+    missing_ranges,
+)
 from edgesdk.quantize.int8 import LEVELS
 
 
@@ -65,17 +72,23 @@ def implicit_form(bundle: Bundle) -> Implicit:
     manifest = bundle.manifest
     calibration = manifest.calibration
     known: dict[str, float] = {}
+    recorded: Mapping[str, ImplicitRange] = {}
     if calibration is not None:
         moved = {*calibration.balanced}  # their ranges are not those of the tensors in the graph
         known = {t: r.amax for t, r in calibration.ranges.items() if t not in moved and r.amax > 0}
-    return make_implicit(bundle.model(), known, manifest.islands)
+        recorded = calibration.implicit_ranges
+    return make_implicit(bundle.model(), known, manifest.islands, recorded)
 
 
 def make_implicit(
-    model: Model, known: Mapping[str, float] | None = None, islands: Mapping[str, str] | None = None
+    model: Model,
+    known: Mapping[str, float] | None = None,
+    islands: Mapping[str, str] | None = None,
+    recorded: Mapping[str, ImplicitRange] | None = None,
 ) -> Implicit:
     """As `implicit_form`: `known` are ranges of tensors without a pair, `islands` nodes that FP16
-    breaks -> why."""
+    breaks -> why, `recorded` ranges for what neither pairs nor `known` say."""
+    recorded = recorded or {}
     explicit = _float32(model)
     pairs = _pairs(explicit.proto.graph)
     if not pairs:
@@ -88,9 +101,10 @@ def make_implicit(
     stripped = Model.of(onnx.shape_inference.infer_shapes(bare.proto), model.name)
     present = _tensors(stripped)
     given = {t: amax for t, amax in pairs.items() if t in present}
-    found = derive_ranges(stripped, given, int8_nodes, known or {})
+    allowed = {t: r.amax for t, r in recorded.items() if not r.reason}
+    found = derive_ranges(stripped, given, int8_nodes, known or {}, allowed)
     lost = {
-        node: f"the range of {tensor!r} is not known"
+        node: _why_lost(stripped, tensor, recorded)
         for node, tensor in missing_ranges(stripped, int8_nodes, found.ranges)
     }
     names = {node.name for node in stripped.proto.graph.node}
@@ -106,6 +120,13 @@ def make_implicit(
         pinned=pinned,
         same_grid=_same_grid(explicit.proto.graph),
     )
+
+
+def _why_lost(model: Model, tensor: str, recorded: Mapping[str, ImplicitRange]) -> str:
+    found = recorded.get(end_of_kernel(model, tensor), recorded.get(tensor))
+    if found is None:
+        return f"the range of {tensor!r} is not known"
+    return f"{tensor!r}: {found.reason}"
 
 
 def _float32(model: Model) -> Model:

@@ -13,7 +13,10 @@ derived range would be cut off by the next pair all the same:
     LeakyRelu, PRelu                     A: exact for values above -A; they fuse with their layer
 
 and forwards through what only moves values, where nothing says it backwards. Everything else (a
-product, a sigmoid, the end of the net) leaves a range unknown.
+product, a sigmoid, the end of the net) leaves a range unknown, unless calibration recorded it:
+`unstated_tensors` says before calibration what it must look at. A recorded range goes back to the
+layer by the same rules and never forwards: a Concat behind the last layers would get one scale for
+all that it joins, and nothing there needs any.
 """
 
 from __future__ import annotations
@@ -53,27 +56,53 @@ def derive_ranges(
     given: Mapping[str, float],
     int8_nodes: Collection[str],
     known: Mapping[str, float],
+    recorded: Mapping[str, float],
 ) -> Derived:
     """All ranges of tensors that come out of INT8 nodes, as far as they follow from `given`.
 
     `model` is a prepared float model without pairs; `known` are ranges that calibration saw and no
-    pair states. Tensors that nodes outside `int8_nodes` make get none of either: they would become
-    INT8 where the bundle has float.
+    pair states, `recorded` those that it saw of what nothing else says. Tensors that nodes outside
+    `int8_nodes` make get none of them: they would become INT8 where the bundle has float.
     """
     graph = _Graph(model)
     carried = graph.carried(int8_nodes, given)
     found = Derived({t: amax for t, amax in known.items() if t in carried} | dict(given))
     while _one_round(graph, found, carried):
         pass
+    for tensor, amax in recorded.items():
+        if tensor in carried:
+            found.ranges.setdefault(tensor, amax)
+    _all_backwards(graph, found, carried)
     return found
+
+
+def unstated_tensors(
+    model: Model, stated: Collection[str], int8_nodes: Collection[str]
+) -> tuple[str, ...]:
+    """Tensors that implicit INT8 needs the range of when pairs stand on `stated` alone.
+
+    Of a layer that fuses with what follows it is the last of these tensors: the others follow.
+    """
+    pairs = dict.fromkeys(stated, 1.0)
+    found = derive_ranges(model, pairs, int8_nodes, {}, {})
+    graph = _Graph(model)
+    lacking = [t for _, tensors in _lacking(model, int8_nodes, found.ranges) for t in tensors]
+    ends = dict.fromkeys((graph.fused_end(t) for t in lacking), 1.0)
+    found = derive_ranges(model, pairs, int8_nodes, {}, ends)
+    rest = [t for _, tensors in _lacking(model, int8_nodes, found.ranges) for t in tensors]
+    return tuple(dict.fromkeys([*(t for t in ends if t not in pairs), *rest]))
+
+
+def _all_backwards(graph: _Graph, found: Derived, carried: Collection[str]) -> None:
+    for tensor in reversed(graph.computed):
+        if tensor in carried and tensor not in found.ranges:
+            _set(found, tensor, graph.backwards(tensor, found.ranges))
 
 
 def _one_round(graph: _Graph, found: Derived, carried: Collection[str]) -> bool:
     """Backwards, then forwards; True when something was found."""
     before = len(found.ranges)
-    for tensor in reversed(graph.computed):
-        if tensor in carried and tensor not in found.ranges:
-            _set(found, tensor, graph.backwards(tensor, found.ranges))
+    _all_backwards(graph, found, carried)
     for tensor in graph.computed:
         if tensor in carried and tensor not in found.ranges:
             _set(found, tensor, graph.forwards(tensor, found.ranges))
@@ -132,6 +161,17 @@ class _Graph:
             return None
         return max(amax for amax in known if amax is not None), node.name
 
+    def fused_end(self, tensor: str) -> str:
+        """The tensor at the end of the one kernel that makes this one."""
+        while tensor not in self._outputs:
+            readers = self._readers.get(tensor, [])
+            if len(readers) != 1 or readers[0].op_type not in FUSED - SUMS:
+                return tensor
+            if readers[0].input[0] != tensor:
+                return tensor
+            tensor = readers[0].output[0]
+        return tensor
+
     def _need(self, node: onnx.NodeProto, tensor: str, ranges: Mapping[str, float]) -> float | None:
         """What this reader needs of the tensor."""
         known = [ranges.get(name) for name in node.output if name]
@@ -170,10 +210,21 @@ def missing_ranges(
     model: Model, nodes: Collection[str], ranges: Collection[str]
 ) -> Iterator[tuple[str, str]]:
     """Of these nodes, those that cannot be INT8, each with a tensor that has no range."""
+    return ((node, lacking[-1]) for node, lacking in _lacking(model, nodes, ranges))
+
+
+def end_of_kernel(model: Model, tensor: str) -> str:
+    """The last tensor that is made in one kernel with this one."""
+    return _Graph(model).fused_end(tensor)
+
+
+def _lacking(
+    model: Model, nodes: Collection[str], ranges: Collection[str]
+) -> Iterator[tuple[str, list[str]]]:
     constants = initializers(model)
     for node in model.proto.graph.node:
         if node.name in nodes:
             tensors = [name for name in (*node.input, *node.output) if name not in constants]
             lacking = [name for name in tensors if name and name not in ranges]
             if lacking:
-                yield node.name, lacking[-1]
+                yield node.name, lacking

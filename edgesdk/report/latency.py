@@ -216,5 +216,9 @@ def read_report(path: Path) -> LatencyReport:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: the report cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ConfigError(
+            f"{path}: the report cannot be read: {reason}",
+            "name a report that `edgesdk bench BUNDLE --out FILE` wrote",
+        ) from error
     return from_json(text, str(path))

@@ -17,7 +17,8 @@ import pytest
 import edgesdk.bench as bench_module
 from edgesdk.backends import Backend
 from edgesdk.backends.base import Probe, ShowProgress
-from edgesdk.backends.tensorrt.backend import Machinery, TensorRTBackend
+from edgesdk.backends.tensorrt.backend import Machinery, TensorRTBackend, make_current
+from edgesdk.backends.tensorrt.cuda import Cuda
 from edgesdk.backends.tensorrt.machine.driver import probe_driver
 from edgesdk.backends.tensorrt.settings import EngineSettings
 from edgesdk.bench import BenchRequest, bench
@@ -116,3 +117,21 @@ def test_a_report_has_the_engine_s_phases_layers_and_what_should_be_known(
     assert [(one.precision, one.device) for one in report.engine.layers] == [("fp32", "gpu")]
     (note,) = [finding for finding in report.findings if finding.code == "engine"]
     assert "power mode 2, expected 0" in note.seen
+
+
+def test_another_gpu_than_the_first_is_current_for_the_length_of_a_build(
+    driver: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only = Cuda.open
+    opened: list[int] = []
+
+    def open_it(index: int) -> Cuda:
+        opened.append(index)
+        return only()  # the stand-in has one
+
+    monkeypatch.setattr(Cuda, "open", open_it)
+    with make_current(0):
+        assert driver.context_depth() == 0
+    with make_current(1):
+        assert driver.context_depth() == 1
+    assert (opened, driver.context_depth()) == ([1], 0)

@@ -14,6 +14,7 @@ from edgesdk.build import build
 from edgesdk.build.job import BuildOrder, resolve
 from edgesdk.detections import Detections
 from edgesdk.geometry import iou
+from edgesdk.quantize.fp16 import simulate_fp16
 from edgesdk.sim import simulated_pictures
 from edgesdk.vision.decoders import make_decoder
 from tests.gpu.conftest import Record
@@ -80,7 +81,8 @@ def test_the_net_of_the_traffic_app_finds_the_same_vehicles(
     both = both_matched = 0
     with (
         closing(tensorrt.open(tensorrt.compile(model))) as fast,
-        opened(load_backend("onnxruntime", exact=True), model) as exact,
+        # ONNX Runtime 1.23, the last for Python 3.10, cuts float16 off where it should round.
+        opened(load_backend("onnxruntime", exact=True), simulate_fp16(model)) as exact,
     ):
         for picture in simulated_pictures("sim://traffic?seed=9&frames=20&fps=1"):
             tensor, placement = spec.preprocess(picture.image)

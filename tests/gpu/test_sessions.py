@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -79,19 +80,26 @@ def test_two_threads_in_one_session_get_answers_or_are_told_what_to_do(
 ) -> None:
     feeds = pictures(RUNS_EACH, seed=3)
 
-    def work(_: int) -> tuple[list[str], int]:
+    def refusal(x: Array) -> str:
+        """Why there was no answer; empty: there was one."""
+        try:
+            session.run({"x": x})
+        except BackendError as error:
+            return str(error)
+        return ""
+
+    def work(_: int) -> list[str]:
+        # Who is refused asks again: else one thread may use up all its tries while the other runs.
         refused: list[str] = []
         for x in feeds:
-            try:
-                session.run({"x": x})
-            except BackendError as error:
-                refused.append(str(error))
-        return refused, len(feeds) - len(refused)
+            while why := refusal(x):
+                refused.append(why)
+                time.sleep(0.0002)
+        return refused
 
     with ThreadPoolExecutor(2) as pool:
         both = list(pool.map(work, range(2)))
-    assert all("session.another()" in text for refused, _ in both for text in refused)
-    assert sum(answered for _, answered in both) >= RUNS_EACH
+    assert all("session.another()" in text for refused in both for text in refused)
     x = feeds[0]
     assert sqnr_db(reference(net, [x])[0], session.run({"x": x})["y"]) >= INT8
 
@@ -152,8 +160,8 @@ def answers_by_memory(
         with closing(cuda), closing(TensorRTSession(trt, cuda, engine)) as session:
             found = [session.run({"x": x})["y"].copy() for x in pictures(20, seed=6)]
             times = [session.timed({"x": pictures(1)[0]})[1] for _ in range(50)]
-            h2d = median(time.h2d_ms for time in times)
-            return found, h2d, median(time.compute_ms for time in times)
+            h2d = median(one.h2d_ms for one in times)
+            return found, h2d, median(one.compute_ms for one in times)
 
     return answers
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import onnx
 import pytest
+from onnx import helper
 
 from edgesdk.backends.tensorrt.building.builder import BuildOrder, build_engine
 from edgesdk.backends.tensorrt.building.graph_facts import read_facts
@@ -22,9 +24,11 @@ from edgesdk.backends.tensorrt.settings import DlaSettings, EngineSettings
 from edgesdk.backends.tensorrt.version import Version
 from edgesdk.bundle import Precision
 from edgesdk.exports import export_target, trtexec_arguments
+from edgesdk.exports.trtexec import held_arguments
 from edgesdk.model import Model
 from edgesdk.quantize.fp16 import write_fp16
 from tests.bundles import DETECTOR, detector_bundle
+from tests.onnx_graphs import make_model
 from tests.tensorrt_double import make_tensorrt
 from tests.tensorrt_double.plan import read_plan
 
@@ -32,14 +36,18 @@ DLA = EngineSettings(dla=DlaSettings(), implicit_int8=True)
 
 
 class Layer:
-    """As much of ILayer as is written to."""
+    """As much of ILayer as is read and written to."""
 
     num_outputs = 2
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *outputs: str) -> None:
         self.name = name
         self.precision: object = None
         self.types: dict[int, object] = {}
+        self.outputs = [SimpleNamespace(dtype=dtype) for dtype in outputs or ("float", "half")]
+
+    def get_output(self, index: int) -> object:
+        return self.outputs[index]
 
     def set_output_type(self, index: int, dtype: object) -> None:
         self.types[index] = dtype
@@ -56,6 +64,15 @@ def test_a_layer_is_held_in_its_precision_with_all_its_outputs() -> None:
         {},
         {0: "half", 1: "half"},
     ]
+
+
+def test_indices_stay_whole_numbers() -> None:
+    """TopK's second output can be nothing but int32."""
+    trt = cast(Any, SimpleNamespace(DataType=SimpleNamespace(FLOAT="float", HALF="half")))
+    topk = Layer("topk", "float", "int32")
+    network = cast(Any, SimpleNamespace(num_layers=1, get_layer=[topk].__getitem__))
+    assert hold(trt, network, {"topk": "fp32"}) == ()
+    assert topk.types == {0: "float"}
 
 
 def with_float_middle(path: Path) -> Model:
@@ -125,3 +142,12 @@ def test_trtexec_holds_float32_islands_with_their_outputs(tmp_path: Path) -> Non
     assert given["--layerOutputTypes"] == "depthwise:fp32"
     eleven = replace(target, tensorrt=Version(11))
     assert "--layerPrecisions" not in " ".join(trtexec_arguments(eleven))
+
+
+def test_trtexec_leaves_indices_whole_numbers() -> None:
+    """TopK's second output can be nothing but int32."""
+    node = helper.make_node("TopK", ["x", "k"], ["values", "indices"], "topk", axis=1)
+    model = make_model([node], {"k": np.array([2])}, {"x": [1, 8]}, ["values"], 17)
+    given = dict(each.split("=", 1) for each in held_arguments({"topk": "fp32"}, Model.of(model)))
+    assert given["--layerPrecisions"] == "topk:fp32"
+    assert given["--layerOutputTypes"] == "topk:fp32+int32"

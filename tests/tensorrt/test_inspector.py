@@ -153,3 +153,19 @@ def test_the_sentences_say_how_many_which_and_where() -> None:
         "c (unknown, in 'c'), d (no layer names it)",
     )
     assert say_not_honoured((), 4) == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "null", "[]", '{"Layers": null}', '{"Layers": 3}', "[" * 9999]
+)
+def test_an_answer_in_no_known_form_is_no_layers_and_no_error(text: str) -> None:
+    """A build of minutes must not be lost for it."""
+    assert read_layers(text) == ()
+
+
+def test_the_separator_of_metadata_may_stand_there_unescaped() -> None:
+    metadata = "[ONNX Layer: conv1]\x1e[ONNX Layer: relu1]"
+    text = answer(table(Metadata=metadata)).replace("\\u001e", "\x1e")
+    assert "\x1e" in text
+    (layer,) = read_layers(text)
+    assert layer.origin == ("conv1", "relu1")

@@ -262,7 +262,7 @@ LIBNVINFER = ImportError("libnvinfer.so.10: cannot open shared object file: No s
             FakePython(OSError("libnvdla_compiler.so: missing")),
             BOARD,
             "libnvdla_compiler.so",
-            "apt",
+            "apt install nvidia-l4t-dla-compiler && sudo ldconfig",
         ),
         (
             FakePython(ModuleNotFoundError("No module named 'numpy'", name="numpy")),

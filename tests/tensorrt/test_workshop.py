@@ -5,6 +5,8 @@ They show when an engine is built, kept, used and refused. They do not show that
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -250,6 +252,30 @@ def test_without_a_driver_no_object_of_tensorrt_is_made(made: Bundle, board: Pat
 def test_a_gpu_that_is_not_there_is_refused_by_number(made: Bundle, board: Path) -> None:
     with pytest.raises(UsageError, match="no GPU 3"):
         TensorRTBackend(device_index=3, machinery=machinery(board)).gpu()
+
+
+def test_an_engine_is_built_on_the_gpu_that_was_named(made: Bundle, board: Path) -> None:
+    """TensorRT builds and loads on the GPU that is current, whatever its key says."""
+    second = replace(ORIN_NX, name="second")
+    trt = make_tensorrt("10.3.0")
+    order = control(trt).calls
+
+    @contextmanager
+    def current(index: int) -> Iterator[None]:
+        order.append(f"current {index}")
+        yield
+        order.append("no longer")
+
+    parts = replace(
+        machinery(board, trt=trt), driver=lambda: Driver("12.6", (ORIN_NX, second)), current=current
+    )
+    shop = TensorRTBackend(made, device_index=1, machinery=parts).workshop(made.graph_digest)
+    stored = shop.compiled(made.model(), EngineSettings())
+    assert stored.record.key.host.gpu == "second"
+    made_here = [i for i, call in enumerate(order) if "Builder" in call or "Runtime" in call]
+    assert made_here
+    assert order.index("current 1") < made_here[0]
+    assert made_here[-1] < order.index("no longer")
 
 
 def test_a_desk_gpu_has_a_key_of_its_own(made: Bundle, tmp_path: Path) -> None:

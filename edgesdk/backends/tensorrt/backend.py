@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -49,6 +51,23 @@ def open_session(trt: TensorRT, index: int, engine: TensorRTEngine) -> Session:
     return TensorRTSession(trt, gpu, engine.data, settings=engine.settings, model=engine.model)
 
 
+@contextmanager
+def make_current(index: int) -> Iterator[None]:
+    """Make the GPU of this index current for the block: TensorRT builds on the one that is.
+
+    Raises BackendError or MissingExtra.
+    """
+    if index == 0:  # TensorRT takes it by itself
+        yield
+        return
+    gpu = Cuda.open(index)
+    try:
+        with gpu.active():
+            yield
+    finally:
+        gpu.close()
+
+
 @dataclass(frozen=True)
 class Machinery:
     """What the backend reaches out to. Tests give doubles; nobody else needs to."""
@@ -58,6 +77,8 @@ class Machinery:
     module: Callable[[], TensorRT] = load_tensorrt
     session: Callable[[TensorRT, int, TensorRTEngine], Session] = open_session
     """Opens an engine on the GPU of this index."""
+    current: Callable[[int], AbstractContextManager[None]] = make_current
+    """Makes the GPU of this index current."""
     inspect: Inspect | None = None
     root: Path = Path("/")
     """Where the machine is read from."""
@@ -131,6 +152,7 @@ class TensorRTBackend:
             progress=self._progress,
             inspect=self._machinery.inspect,
             bundle=bundle,
+            current=partial(self._machinery.current, self._index),
         )
 
     def gpu(self) -> Gpu:
@@ -142,7 +164,7 @@ class TensorRTBackend:
         if not 0 <= self._index < len(driver.gpus):
             raise UsageError(
                 f"there is no GPU {self._index}: the driver finds {len(driver.gpus)}",
-                f"--device-index takes 0 to {len(driver.gpus) - 1}",
+                f"--device-index takes {', '.join(map(str, range(len(driver.gpus))))}",
             )
         return driver.gpus[self._index]
 

@@ -13,19 +13,22 @@ BROKEN = (
     "the GPU stopped in the middle of a kernel and this process cannot use it any more: start it "
     "again; compute-sanitizer shows where, dmesg what the driver saw"
 )
+OTHER_CODE = (
+    "it was compiled for another GPU, or by a CUDA that is newer than the driver: set CUDA_HOME to "
+    "the CUDA of this JetPack, and remove the folder `kernels` of edgesdk's cache"
+)
 BROKEN_SIGNS = ("illegal memory access", "launch failure", "misaligned", "ECC", "launch timed out")
 
 
 def explained(error: Exception) -> BackendError:
     """An error of pycuda (pycuda.driver.Error) in words, with what to do."""
-    text = str(error)
+    text = str(error).strip(" -")  # pycuda ends some with a dash and no more
     if any(sign in text for sign in BROKEN_SIGNS):
         return BackendError(f"CUDA: {text}", BROKEN)
     if "out of memory" in text:
         return BackendError(f"CUDA: {text}", LESS_MEMORY)
     if "kernel image" in text:
-        hint = "it was compiled for another GPU: delete what was compiled and let it be made here"
-        return BackendError(f"CUDA: {text}", hint)
+        return BackendError(f"CUDA: {text}", OTHER_CODE)
     return BackendError(f"CUDA: {text}")
 
 

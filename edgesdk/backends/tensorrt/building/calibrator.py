@@ -13,8 +13,8 @@ from typing import Protocol
 
 from edgesdk.backends.tensorrt.api import until_ten
 from edgesdk.backends.tensorrt.version import WEAKLY_TYPED_BEFORE, Version
-from edgesdk.calibration.tensorrt_cache import cache_text, version_number
-from edgesdk.errors import BackendError
+from edgesdk.calibration.tensorrt_cache import cache_text, parse_cache, version_number
+from edgesdk.errors import BackendError, ConfigError
 
 
 class RangeCalibrator(until_ten.IInt8EntropyCalibrator2, Protocol):
@@ -63,11 +63,20 @@ def make_calibrator(trt: until_ten.TensorRT, ranges: Mapping[str, float]) -> Ran
             return self._cache
 
         def write_calibration_cache(self, cache: bytes) -> None:
-            """What TensorRT would keep; other bytes are ranges of its own."""
-            self.refused = self.refused or bytes(cache) != self._cache
+            """What TensorRT would keep; other ranges than ours are its own."""
+            self.refused = self.refused or not _holds(bytes(cache), self._cache)
 
     calibrator: RangeCalibrator = Ranges()
     return calibrator
+
+
+def _holds(found: bytes, given: bytes) -> bool:
+    """Whether a cache has all the ranges that were given, in whatever order and with what else."""
+    try:
+        ranges = parse_cache(found, "TensorRT's cache").ranges
+    except ConfigError:
+        return False
+    return parse_cache(given, "our cache").ranges.items() <= ranges.items()
 
 
 def set_ranges(

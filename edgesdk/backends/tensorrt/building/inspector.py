@@ -66,10 +66,13 @@ def inspect_engine(trt: TensorRT, engine: ICudaEngine) -> tuple[EngineLayer, ...
 def read_layers(text: str) -> tuple[EngineLayer, ...]:
     """Layers out of the inspector's JSON; () when it is none."""
     try:
-        answer = json.loads(text)
-    except json.JSONDecodeError:
+        # Not strict: names and metadata may hold control characters as they are.
+        answer = json.loads(text, strict=False)
+    except (json.JSONDecodeError, RecursionError):
         return ()
-    layers = answer.get("Layers", []) if isinstance(answer, dict) else []
+    layers = answer.get("Layers") if isinstance(answer, dict) else None
+    if not isinstance(layers, list):
+        return ()
     return tuple(_layer(row) for row in layers if isinstance(row, (str, dict)))
 
 

@@ -115,9 +115,11 @@ def hold(
 ) -> tuple[str, ...]:
     """Hold these nodes' layers in float32 or FP16. Returns the nodes without a layer.
 
-    The parser gives a layer the name of its node.
+    The parser gives a layer the name of its node. Outputs that are no floats, such as the indices
+    of TopK, keep their type: they can have no other.
     """
     missing = set(nodes)
+    floats = (trt.DataType.FLOAT, trt.DataType.HALF)
     for index in range(network.num_layers):
         layer = network.get_layer(index)
         if layer.name in nodes:
@@ -127,7 +129,8 @@ def hold(
             dtype = trt.DataType.FLOAT if single else trt.DataType.HALF
             weak.precision = dtype
             for output in range(layer.num_outputs):
-                weak.set_output_type(output, dtype)
+                if layer.get_output(output).dtype in floats:
+                    weak.set_output_type(output, dtype)
     return tuple(sorted(missing))
 
 

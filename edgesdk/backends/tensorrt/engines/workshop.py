@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from edgesdk.errors import BackendError
 from edgesdk.model import Model
 
 WAITING = "waiting for another build"
+BUILT_ELSEWHERE = "built by another process"
 TOLD = ("description", "task", "imgsz", "batch", "version")
 """Of Ultralytics' metadata: what a reader of the store may want to know."""
 
@@ -41,6 +44,8 @@ class Workshop:
     """None: the engine is loaded once and TensorRT's inspector asked."""
     bundle: Bundle | None = None
     """What calibration saw, for implicit INT8; None: only the graph is known."""
+    current: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Makes the GPU current for a build; TensorRT takes the first by itself."""
 
     def ready(self, model: Model, default: EngineSettings) -> StoredEngine:
         """The engine to run `model` with: what was compiled last for this machine.
@@ -63,7 +68,11 @@ class Workshop:
         if found is None:
             with self.store.alone(self._waits):
                 # Whoever had the folder may have built this very engine.
-                found = self.sound(settings) or self._built(model, settings)
+                found = self.sound(settings)
+                if found:
+                    self.progress(BUILT_ELSEWHERE, 1.0, None)
+                else:
+                    found = self._built(model, settings)
         return found
 
     def built(self, model: Model, settings: EngineSettings) -> StoredEngine:
@@ -120,7 +129,8 @@ class Workshop:
             wanted_int8=material.wanted_int8,
             pinned=material.pinned,
         )
-        built = build_engine(self.trt, material.model, settings, order)
+        with self.current():
+            built = build_engine(self.trt, material.model, settings, order)
         built = replace(built, warnings=(*built.warnings, *material.warnings))
         return self.store.save(built.data, _record(self.key(settings), built))
 

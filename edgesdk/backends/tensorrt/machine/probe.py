@@ -34,6 +34,9 @@ FLASH = "flash JetPack anew, with CUDA and TensorRT chosen (sudo apt install nvi
 ELSEWHERE = "on a Jetson, flash JetPack; elsewhere use the backend onnxruntime"
 GROUPS = "sudo usermod -aG video,render $USER, then log in again"
 APT = "sudo apt install tensorrt python3-libnvinfer"
+DLA_COMPILER = "libnvdla_compiler"
+DLA_APT = "sudo apt install nvidia-l4t-dla-compiler && sudo ldconfig"
+"""TensorRT is linked with it, also where nothing uses DLA; small installations lack it."""
 VENV = "make the environment with: python3 -m venv --system-site-packages"
 PYCUDA = (
     "sudo apt install python3-dev; export PATH=/usr/local/cuda/bin:$PATH (pip builds pycuda with "
@@ -175,7 +178,11 @@ def _tensorrt(place: Place, modules: Modules) -> Version:
 def _unloaded(cause: BaseException, place: Place, modules: Modules) -> _Trouble:
     absent = isinstance(cause, ModuleNotFoundError) and cause.name == NAME
     if not absent:
-        fix = CONTAINER if place.lacks_runtime else f"{APT}; reinstall what is named, if need be"
+        fix = f"{APT}; reinstall what is named, if need be"
+        if DLA_COMPILER in str(cause):
+            fix = f"{CONTAINER}; if so, on the board: {DLA_APT}" if place.lacks_runtime else DLA_APT
+        elif place.lacks_runtime:
+            fix = CONTAINER
         return _Trouble(f"TensorRT's module is here but does not load: {cause}", fix)
     part = next((part for part in PARTS if modules.installed(part)), "")
     if part:

@@ -131,6 +131,8 @@ class ITensor(Protocol):
     """One tensor of a network."""
 
     name: str
+    dtype: Flag
+    """A member of DataType."""
 
 
 class ILayer(Protocol):
