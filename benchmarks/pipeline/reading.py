@@ -24,8 +24,8 @@ def by_opencv(path: Path) -> int:
     capture = cv2.VideoCapture(str(path))
     count = 0
     while count < FRAMES and capture.grab():
-        read, image = capture.retrieve()  # held until the next one, as any user of it does
-        count += 1
+        held = capture.retrieve()[1]  # until the next one is there, as any user of it does
+        count += held is not None
     capture.release()
     return count
 
