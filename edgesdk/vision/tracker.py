@@ -104,7 +104,8 @@ class Tracker:
         sure = single & (detections.score >= settings.high_score)
         overlap = iou(self._motion.boxes, detections.xyxy)
         _match(overlap, settings.match_iou, sure, track_of)
-        if settings.gate_sigma > 0:
+        # Most frames leave nothing over for the second look, which costs as much as the first.
+        if settings.gate_sigma > 0 and (sure & (track_of < 0)).any():
             _match(self._reachable(detections.xyxy), 1e-6, sure, track_of)
         _match(overlap, settings.low_match_iou, single & ~sure, track_of)
         fresh = np.flatnonzero(sure & (track_of < 0))
@@ -150,6 +151,8 @@ class Tracker:
 def _second_names(detections: Detections, duplicate_iou: float) -> NDArray[np.bool_]:
     """Which detections lie on a stronger one of another class; of equals the first counts."""
     score, class_id = detections.score, detections.class_id
+    if len(score) < 2 or (class_id == class_id[0]).all():
+        return np.zeros(len(score), np.bool_)
     rank = np.empty(len(score), np.int64)
     rank[np.argsort(-score, kind="stable")] = np.arange(len(score))
     stronger = (rank[None] < rank[:, None]) & (class_id[None] != class_id[:, None])
@@ -166,7 +169,10 @@ def _match(
     Greedy and not optimal in the sum: a pair that fits very well is never torn apart to
     rescue another one. Writes the row into `track_of`.
     """
-    usable = (fit >= least) & (allowed & (track_of < 0))[None]
+    free = allowed & (track_of < 0)
+    if not free.any():
+        return
+    usable = (fit >= least) & free[None]
     usable[track_of[track_of >= 0]] = False
     rows, columns = np.nonzero(usable)
     order = np.argsort(-fit[rows, columns], kind="stable")
