@@ -11,12 +11,13 @@ import contextlib
 import gc
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -55,11 +56,11 @@ FAULTS = (
     "drop=0.02&corrupt=0.05&jitter=30ms&freeze=800ms&freeze_every=4s&clock_jump=1h"
     "&clock_jump_every=5s&disconnect=500ms&disconnect_every=7s&resize_every=6s&live=1"
 )
-SMALL = "width=192&height=160&frames=1000000000&fps=25"
+FPS = 25
+SMALL = f"width=192&height=160&frames=1000000000&fps={FPS}"
 HANGS_UP_S, KILLED_EVERY_S = 12.0, 30.0
 EVERY_S = 1.0
 FIRST_S = 5.0
-METRICS, PAGE = 19191, 19192
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,10 @@ def soak(seconds: float, folder: Path) -> Soak:
 
 
 def _run(seconds: float, folder: Path, port: int) -> tuple[RunSummary, NDArray[np.int64], int]:
-    served = [f"prometheus://127.0.0.1:{METRICS}"] if available("prometheus_client") else []
-    served += [f"web://127.0.0.1:{PAGE}?fps=5"] if available("uvicorn") else []
+    metrics, page = free_port(), free_port()
+    served = [f"prometheus://127.0.0.1:{metrics}"] if available("prometheus_client") else []
+    served += [f"web://127.0.0.1:{page}?fps=5"] if available("uvicorn") else []
+    looked_at = (f"http://127.0.0.1:{metrics}/metrics", f"http://127.0.0.1:{page}/")
     sinks = (
         f"jsonl:{folder / 'events.jsonl'}",
         f"sqlite:{folder / 'events.db'}",
@@ -133,7 +136,9 @@ def _run(seconds: float, folder: Path, port: int) -> tuple[RunSummary, NDArray[n
     samples = np.zeros((int(seconds / EVERY_S) + 2, len(fields(Sample))), np.int64)
     with prepare_run(app, RunRequest(sources, threads=1, sinks=sinks)) as run:
         over = threading.Event()
-        watcher = threading.Thread(target=_watch, args=(run.pipeline, samples, over, seconds))
+        watcher = threading.Thread(
+            target=_watch, args=(run.pipeline, samples, over, seconds, looked_at)
+        )
         watcher.start()
         try:
             summary = run.pipeline.run()
@@ -144,15 +149,19 @@ def _run(seconds: float, folder: Path, port: int) -> tuple[RunSummary, NDArray[n
 
 
 def _watch(
-    pipeline: Pipeline, samples: NDArray[np.int64], over: threading.Event, seconds: float
+    pipeline: Pipeline,
+    samples: NDArray[np.int64],
+    over: threading.Event,
+    seconds: float,
+    looked_at: Sequence[str],
 ) -> None:
     """Takes samples, looks at page and metrics, kills the capture process, and ends the run."""
     begin, kills, taken = time.monotonic(), 0, 0
     while not over.wait(EVERY_S):
         passed = time.monotonic() - begin
         frames = sum(stream.frames_processed for stream in pipeline.progress())
-        _look(f"http://127.0.0.1:{METRICS}/metrics")
-        _look(f"http://127.0.0.1:{PAGE}/")
+        for address in looked_at:
+            _look(address)
         if passed / KILLED_EVERY_S >= kills + 1:
             kills += 1
             kill_captures()
@@ -162,6 +171,12 @@ def _watch(
         if passed >= seconds:
             pipeline.stop()
             return
+
+
+def free_port() -> int:
+    """One that nobody has at the moment."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def _look(address: str) -> None:

@@ -151,6 +151,15 @@ def test_a_disconnected_source_waits_and_comes_back() -> None:
     assert [c.state for c in source.stats().history].count("waiting") == 3
 
 
+def test_a_source_that_is_frozen_as_it_comes_back_was_away_all_the_same() -> None:
+    faults = {"freeze_s": 0.1, "freeze_every_s": 1.0}
+    source = faulty(150, disconnect_every_s=1.0, disconnect_s=0.05, **faults)
+    assert len(list(source)) == 140
+    states = [change.state for change in source.stats().history]
+    assert states == ["streaming", "waiting", "frozen", "streaming", "ended"]
+    assert source.stats().reconnects == 1
+
+
 def test_a_source_that_fails_for_good_says_so_after_its_last_good_frame() -> None:
     source = faulty(100, fail_after_s=0.5)
     seen: list[int] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -120,13 +120,24 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
     The sources are opened first, then the sinks, then the model; files are made with the first
     frame. Raises UsageError, MissingExtra, DataError, BundleError, ModelError or BackendError.
     """
-    sources = [(name, _opened(text, request)) for name, text in sources_of(app, request)]
-    chosen = choose_model(app, request.bundle)
-    streams = tuple(_stream(app, request, chosen, name, source) for name, source in sources)
-    with opened_sinks(_sink_uris(app, request), _facts(app, chosen, streams)) as opened:
-        yield from _with_model(request, chosen, streams, (*opened.guarded, *sinks), opened.sinks)
+    with ExitStack() as unused:  # A run that begins closes its sources itself.
+        sources = []
+        for name, text in sources_of(app, request):
+            sources.append((name, _opened(text, request)))
+            unused.callback(sources[-1][1].close)
+        chosen = choose_model(app, request.bundle)
+        streams = tuple(_stream(app, request, chosen, name, source) for name, source in sources)
+        with (
+            opened_sinks(_sink_uris(app, request), _facts(app, chosen, streams)) as opened,
+            _with_model(
+                request, chosen, streams, (*opened.guarded, *sinks), opened.sinks
+            ) as prepared,
+        ):
+            unused.pop_all()
+            yield prepared
 
 
+@contextmanager
 def _with_model(
     request: RunRequest,
     chosen: RunModel,

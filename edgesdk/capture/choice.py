@@ -132,6 +132,8 @@ def _rtsp(uri: SourceUri, here: Machine, newest: bool) -> Choice:
     missed = "has no rtspsrc" if here.gstreamer else "is not in this OpenCV"
     asked = uri.settings
     options = f"rtsp_transport;{asked.transport}|max_delay;{asked.latency_ms * 1000}"
+    # FFmpeg would look at 20 frames for their rate before it gives the first one.
+    options += "|fpsprobesize;5"
     options += "|fflags;nobuffer" if newest else ""
     return _by_ffmpeg(
         uri, (f"GStreamer {missed}: FFmpeg reads RTSP too, on the processor",), options

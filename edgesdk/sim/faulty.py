@@ -74,6 +74,7 @@ class FaultySource:
         self.faults = faults
         self._source = source
         self._stopped = threading.Event()
+        self._away = False
         self._history: deque[StateChange] = deque(maxlen=_KEPT)
         self._stats = SourceStats("connecting", 0, since_ns=time.monotonic_ns())
 
@@ -156,14 +157,15 @@ class FaultySource:
 
     def _miss(self, fault: Fault) -> None:
         self._stats = replace(self._stats, lost=self._stats.lost + 1)
+        self._away = self._away or fault.missing == "disconnected"
         state = _STATE.get(fault.missing)
         if state is not None and self._stats.state != state:
             self._stats = replace(self._stats, last_error=f"simulated: {fault.missing}")
             self._enter(state, f"simulated: {fault.missing}")
 
     def _back(self) -> None:
-        again = self._stats.state == "waiting"
-        self._stats = replace(self._stats, reconnects=self._stats.reconnects + again)
+        self._stats = replace(self._stats, reconnects=self._stats.reconnects + self._away)
+        self._away = False
         self._enter("streaming", "frames come again" if self._stats.captured else "first frame")
 
     def _fail(self, frame: Frame) -> None:

@@ -142,6 +142,16 @@ def test_an_unplugged_camera_is_waited_for_until_it_is_back(tmp_path: Path) -> N
         assert one.stats().state == "streaming"
 
 
+def test_closing_it_while_it_waits_leaves_nothing(tmp_path: Path) -> None:
+    node = tmp_path / "video0"
+    node.touch()
+    with camera(Recovery(first_s=20), path=str(node)) as one:
+        next(iter(one))
+        node.unlink()
+        assert wait_until(lambda: one.stats().state == "waiting")
+        assert wait_until(lambda: len(children()) == 1)  # the next process loads meanwhile
+
+
 def test_the_camera_may_come_after_the_app(tmp_path: Path) -> None:
     node = tmp_path / "video0"
     with camera(path=str(node)) as one:

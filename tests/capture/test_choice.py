@@ -119,7 +119,7 @@ def test_ffmpeg_is_told_transport_and_latency_in_its_own_words() -> None:
     uri = parse_source("rtsp://cam/x?transport=udp&latency_ms=80")
     environment = dict(choose(uri, PIP_DESK).environment)
     options = environment["OPENCV_FFMPEG_CAPTURE_OPTIONS"].split("|")
-    assert options == ["rtsp_transport;udp", "max_delay;80000", "fflags;nobuffer"]
+    assert options == ["rtsp_transport;udp", "max_delay;80000", "fpsprobesize;5", "fflags;nobuffer"]
     waiting = choose(uri, PIP_DESK, newest=False).environment
     assert "nobuffer" not in str(waiting)
 
