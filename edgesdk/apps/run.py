@@ -123,8 +123,10 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
     with ExitStack() as unused:  # A run that begins closes its sources itself.
         sources = []
         for name, text in sources_of(app, request):
-            sources.append((name, _opened(text, request)))
-            unused.callback(sources[-1][1].close)
+            source = _opened(text, request)
+            sources.append((name, source))
+            unused.callback(source.close)
+            unused.callback(source.stop)  # A camera runs once it is opened.
         chosen = choose_model(app, request.bundle)
         streams = tuple(_stream(app, request, chosen, name, source) for name, source in sources)
         with (
@@ -266,7 +268,7 @@ def sources_of(app: App, request: RunRequest) -> tuple[tuple[str, str], ...]:
 
 
 def _opened(text: str, request: RunRequest) -> Source:
-    source = open_source(text)
+    source = open_source(text, keep="all" if request.policy == "all" else "newest")
     return Paced(source) if request.policy == "newest" and not source.live else source
 
 
