@@ -31,6 +31,7 @@ TEXT = "text/plain; charset=utf-8"
 JPEG_WAIT_S = 5.0
 """How long a single picture is waited for."""
 SSE_RETRY_MS = 2000
+AGAIN_SOON_S, AGAIN_S = 0.3, 10.0
 BOUNDARY = "edgesdk-picture"
 LOCKED = """This page needs a token.
 
@@ -173,16 +174,24 @@ async def _events(status: Latest) -> AsyncIterator[bytes]:
 
 
 async def _multipart(pictures: Latest) -> AsyncIterator[bytes]:
-    """Motion JPEG: each picture replaces the one before."""
+    """Motion JPEG: each picture replaces the one before.
+
+    A browser shows a picture when it sees the next one begin, so the last one of a source that
+    stands still is sent again soon, and then now and then.
+    """
     async with _watching(pictures) as before:
         jpeg = await pictures.after(before)
         yield f"--{BOUNDARY}\r\n".encode()
+        quiet_s = AGAIN_SOON_S
         while jpeg is not None:
             number = pictures.number
             head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-            # The next boundary goes with the picture: browsers show it only when they see that.
             yield b"".join((head.encode(), jpeg, f"\r\n--{BOUNDARY}\r\n".encode()))
-            jpeg = await pictures.after(number)
+            try:
+                jpeg = await asyncio.wait_for(pictures.after(number), quiet_s)
+                quiet_s = AGAIN_SOON_S
+            except asyncio.TimeoutError:
+                quiet_s = AGAIN_S
 
 
 async def _one(pictures: Latest, number: int) -> Answer:

@@ -135,6 +135,16 @@ def test_a_frozen_source_is_named_with_its_time_and_without_its_password(tab: Ta
         assert "connecting" in tab.text("article .state")
 
 
+def test_who_comes_when_the_source_has_frozen_sees_its_last_picture(tab: Tab) -> None:
+    with page(of=facts("yard", sources={"yard": Gone()})) as sink:  # type: ignore[dict-item]
+        sink.accept(packet(0, source="yard"))
+        tab.open(sink.address)
+        tab.wait("document.querySelector('.view:not(.empty) img')")
+        tab.ask("document.querySelector('.view img').style.opacity = 1")  # it is shown dimmed
+        assert tab.wait("document.querySelector('.view img').naturalWidth") == 320
+        assert soon(tab)
+
+
 def test_names_of_others_are_text_never_markup(tab: Tab) -> None:
     bad = "<img src=x onerror=document.title='taken'><script>1</script>"
     with page(of=facts(bad)) as sink:
