@@ -38,14 +38,15 @@ def parts() -> tuple[str, ...]:
 @click.argument("names", nargs=-1, type=click.Choice(parts()), metavar="[PART]...")
 def main(names: tuple[str, ...]) -> None:
     """Measure the PARTs, or all, and put them into the report."""
-    report: dict[str, Any] = json.loads(PATH.read_text()) if PATH.is_file() else {"parts": {}}
-    report["what"] = "Camera pipelines: edgesdk and its peers, side by side in one run."
     for name in names or parts():
         click.echo(f"{name} ...", err=True)
         made = _measured(name)
         date = datetime.now(timezone.utc).isoformat(timespec="seconds")
         machine = asdict(read_machine(Path("/")))
         kept = {"command": f"scripts/bench pipeline {name}", "date": date, "machine": machine}
+        # Read again: another call may have added a part meanwhile.
+        report: dict[str, Any] = json.loads(PATH.read_text()) if PATH.is_file() else {"parts": {}}
+        report["what"] = "Camera pipelines: edgesdk and its peers, side by side in one run."
         report["parts"][name] = {**made, **kept}
         PATH.write_text(json.dumps(report, indent=1) + "\n")
 

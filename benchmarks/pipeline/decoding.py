@@ -28,7 +28,7 @@ from edgesdk.vision.decoders.yolox import grids
 COUNTS = (10, 100, 1000)
 CLASSES = 80
 SCORE, IOU, MOST = 0.25, 0.45, 300
-ROUNDS = 60
+ROUNDS = 40
 Floats = NDArray[np.float32]
 
 

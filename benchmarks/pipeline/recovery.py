@@ -30,6 +30,8 @@ READERS = ("ffmpeg", "gstreamer")
 WATCHDOG_S = 2.0
 STEADY_S = 1.0
 """Frames before the next kill, so that each time begins with the first wait."""
+REFUSED_NS = 1_000_000_000
+"""A try that began before the server was up and ends so soon after it was refused before it."""
 GIVEN_UP_S = 60.0
 
 
@@ -117,10 +119,12 @@ def _beyond_s(stats: SourceStats, up_ns: int) -> float:
     """From the first moment of trying after the server is up, whatever came of that try."""
     came_ns = max(change.at_ns for change in stats.history if change.state == "streaming")
     tries = [c.at_ns for c in stats.history if c.state == "connecting"]
-    open_then = [at for at in tries if at <= up_ns][-1]
+    before = [at for at in tries if at <= up_ns][-1]
     after = [at for at in tries if at > up_ns]
-    waited = any(open_then < c.at_ns <= up_ns for c in stats.history if c.state == "waiting")
-    return (came_ns - (after[0] if waited else up_ns)) / 1e9
+    missed = any(
+        before < c.at_ns <= up_ns + REFUSED_NS for c in stats.history if c.state == "waiting"
+    )
+    return (came_ns - (after[0] if missed else up_ns)) / 1e9
 
 
 def _held() -> dict[str, int]:

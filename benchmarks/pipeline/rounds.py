@@ -36,7 +36,6 @@ def interleaved(cases: Mapping[str, Case], rounds: int, calls: int) -> dict[str,
                 wall[name].append((time.perf_counter_ns() - began) / calls / 1e6)
                 cpu[name].append((time.process_time_ns() - began_cpu) / calls / 1e6)
             order.append(order.pop(0))
-            gc.collect()
     finally:
         gc.enable()
     first = next(iter(cases))

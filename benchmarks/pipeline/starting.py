@@ -18,7 +18,7 @@ from benchmarks.pipeline.environment import peers_python, quiet
 from benchmarks.pipeline.rounds import as_object
 
 ROOT = Path(__file__).parents[2]
-ROUNDS = 15
+ROUNDS = 7
 RUN = ["run", "traffic_counting", "--source", "sim://traffic?seed=3&frames=5", "--max-frames", "1"]
 
 

@@ -120,17 +120,26 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
     The sources are opened first, then the sinks, then the model; files are made with the first
     frame. Raises UsageError, MissingExtra, DataError, BundleError, ModelError or BackendError.
     """
-    with ExitStack() as leaving:
-        sources = [(name, _opened(text, request)) for name, text in sources_of(app, request)]
-        for _, source in sources:  # a camera runs from here on, whether or not the rest succeeds
-            leaving.callback(source.stop)
+    with ExitStack() as unused:  # A run that begins closes its sources itself.
+        sources = []
+        for name, text in sources_of(app, request):
+            source = _opened(text, request)
+            sources.append((name, source))
+            unused.callback(source.close)
+            unused.callback(source.stop)  # A camera runs once it is opened.
         chosen = choose_model(app, request.bundle)
         streams = tuple(_stream(app, request, chosen, name, source) for name, source in sources)
-        facts = _facts(app, chosen, streams)
-        opened = leaving.enter_context(opened_sinks(_sink_uris(app, request), facts))
-        yield from _with_model(request, chosen, streams, (*opened.guarded, *sinks), opened.sinks)
+        with (
+            opened_sinks(_sink_uris(app, request), _facts(app, chosen, streams)) as opened,
+            _with_model(
+                request, chosen, streams, (*opened.guarded, *sinks), opened.sinks
+            ) as prepared,
+        ):
+            unused.pop_all()
+            yield prepared
 
 
+@contextmanager
 def _with_model(
     request: RunRequest,
     chosen: RunModel,
