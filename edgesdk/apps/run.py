@@ -120,24 +120,17 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
     The sources are opened first, then the sinks, then the model; files are made with the first
     frame. Raises UsageError, MissingExtra, DataError, BundleError, ModelError or BackendError.
     """
-    with ExitStack() as unused:  # A run that begins closes its sources itself.
-        sources = []
-        for name, text in sources_of(app, request):
-            sources.append((name, _opened(text, request)))
-            unused.callback(sources[-1][1].close)
+    with ExitStack() as leaving:
+        sources = [(name, _opened(text, request)) for name, text in sources_of(app, request)]
+        for _, source in sources:  # a camera runs from here on, whether or not the rest succeeds
+            leaving.callback(source.stop)
         chosen = choose_model(app, request.bundle)
         streams = tuple(_stream(app, request, chosen, name, source) for name, source in sources)
-        with (
-            opened_sinks(_sink_uris(app, request), _facts(app, chosen, streams)) as opened,
-            _with_model(
-                request, chosen, streams, (*opened.guarded, *sinks), opened.sinks
-            ) as prepared,
-        ):
-            unused.pop_all()
-            yield prepared
+        facts = _facts(app, chosen, streams)
+        opened = leaving.enter_context(opened_sinks(_sink_uris(app, request), facts))
+        yield from _with_model(request, chosen, streams, (*opened.guarded, *sinks), opened.sinks)
 
 
-@contextmanager
 def _with_model(
     request: RunRequest,
     chosen: RunModel,
@@ -266,7 +259,7 @@ def sources_of(app: App, request: RunRequest) -> tuple[tuple[str, str], ...]:
 
 
 def _opened(text: str, request: RunRequest) -> Source:
-    source = open_source(text)
+    source = open_source(text, keep="all" if request.policy == "all" else "newest")
     return Paced(source) if request.policy == "newest" and not source.live else source
 
 

@@ -97,10 +97,13 @@ class Keeper:
         if self.started:
             self._thread.join(within_s)
         with self._changed:
-            while self._waiting:
-                self._waiting.popleft()
-                self._ledger.superseded()
+            self._forget_waiting()
         return not self._thread.is_alive()
+
+    def _forget_waiting(self) -> None:
+        while self._waiting:
+            self._waiting.popleft()
+            self._ledger.superseded()
 
     @property
     def _over(self) -> bool:
@@ -118,6 +121,7 @@ class Keeper:
             with self._changed:
                 if self._stopping:
                     self._machine.end(why)
+                    self._forget_waiting()
                 else:
                     self._machine.fail(why)
                 os.close(self._wake)

@@ -75,7 +75,7 @@ def test_halves_of_pictures_are_counted_and_do_not_end_the_stream(server: Server
 
 @pytest.mark.parametrize(("path", "words"), [("nothing", "404"), ("secret.mjpg", "401")])
 def test_a_refusal_is_an_error_that_says_which(server: Server, path: str, words: str) -> None:
-    camera = open_at(server, path, Recovery(first_s=0.3, start_s=3), login="ann:wr0ng@")
+    camera = open_at(server, path, Recovery(first_s=0.3, start_s=6), login="ann:wr0ng@")
     with pytest.raises(DataError, match=words) as caught:
         _ = camera.size
     assert "wr0ng" not in f"{caught.value} {camera.name} {camera.stats()}"

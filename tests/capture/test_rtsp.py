@@ -128,7 +128,7 @@ def test_another_size_after_a_restart_is_followed(reader: str) -> None:
 
 def test_a_wrong_path_is_an_error_that_says_so(server: Server, reader: str) -> None:
     camera = camera_by(
-        reader, f"rtsp://127.0.0.1:{server.port}/nothing", Recovery(first_s=0.5, start_s=4)
+        reader, f"rtsp://127.0.0.1:{server.port}/nothing", Recovery(first_s=0.5, start_s=6)
     )
     with pytest.raises(DataError, match=r"(?i)404|not found"):
         _ = camera.size
@@ -140,7 +140,7 @@ def test_a_wrong_password_is_an_error_that_says_so_and_does_not_show_it(
     server = rtsp_server(login="ann:right")
     try:
         address = f"rtsp://ann:wr0ng@127.0.0.1:{server.port}/cam"
-        camera = camera_by(reader, address, Recovery(first_s=0.5, start_s=4))
+        camera = camera_by(reader, address, Recovery(first_s=0.5, start_s=6))
         with pytest.raises(DataError, match=r"(?i)401|unauthori") as caught:
             _ = camera.size
         assert "wr0ng" not in f"{caught.value} {caplog.text} {camera.name} {camera.stats()}"
