@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -93,4 +94,7 @@ def test_a_run_that_cannot_begin_leaves_no_camera_running(folder: Path) -> None:
             prepare_run(app, RunRequest(sources, sinks=("snapshots:/tmp/x?bad=1",))),
         ):
             pytest.fail("it should not begin")
+        patience = time.monotonic() + 10
+        while threading.active_count() > before and time.monotonic() < patience:
+            time.sleep(0.05)
         assert threading.active_count() == before
