@@ -37,6 +37,36 @@ def pair_in_float16() -> Model:
     return Model.of(onnx.shape_inference.infer_shapes(proto))
 
 
+def layer_of_small_scales() -> Model:
+    """A 1x1 Conv with 2^-10 for the input's scale and 2^-12 for the weight's, bias 1."""
+    graph = helper.make_graph(
+        [
+            make("QuantizeLinear", ["x", "one", "zero"], ["xq"]),
+            make("DequantizeLinear", ["xq", "sx", "zero"], ["xd"]),
+            make("DequantizeLinear", ["w", "sw", "zeros"], ["wd"], axis=0),
+            make("Conv", ["xd", "wd", "bias"], ["c"]),
+            make("QuantizeLinear", ["c", "sy", "zero"], ["yq"]),
+            make("DequantizeLinear", ["yq", "sy", "zero"], ["d"]),
+            make("Cast", ["d"], ["y"], to=TensorProto.FLOAT),
+        ],
+        "small",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 1, 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 1, 1])],
+        [
+            numpy_helper.from_array(np.array(1, np.float32), "one"),
+            numpy_helper.from_array(np.array(0, np.int8), "zero"),
+            numpy_helper.from_array(np.array(2.0**-10, np.float16), "sx"),
+            numpy_helper.from_array(np.array([100], np.int8).reshape(1, 1, 1, 1), "w"),
+            numpy_helper.from_array(np.array([2.0**-12], np.float16), "sw"),
+            numpy_helper.from_array(np.zeros(1, np.int8), "zeros"),
+            numpy_helper.from_array(np.ones(1, np.float16), "bias"),
+            numpy_helper.from_array(np.array(2.0**-5, np.float16), "sy"),
+        ],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    return Model.of(onnx.shape_inference.infer_shapes(proto))
+
+
 def half_detector() -> Model:
     return write_fp16(quantized(detector(19), PICTURES))
 
@@ -66,6 +96,14 @@ def test_the_session_states_the_inputs_and_outputs_of_the_bundle() -> None:
     with opened(load_backend("onnxruntime"), model) as session:
         assert session.inputs == model.inputs
         assert session.outputs == model.outputs
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_bias_beside_small_scales_is_kept(exact: bool) -> None:
+    """1.23 and 1.32 quantize a bias with the product of both scales, in float16 if they are."""
+    with opened(load_backend("onnxruntime", exact=exact), layer_of_small_scales()) as session:
+        found = session.run({"x": np.zeros((1, 1, 1, 1), np.float32)})["y"]
+    assert found.item() == 1.0
 
 
 @pytest.mark.parametrize("exact", [True, False])

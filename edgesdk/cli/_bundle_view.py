@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgesdk._config import plain
+from edgesdk.build.int8 import HALF_SCALES
 from edgesdk.bundle import Bundle
 from edgesdk.cli._accuracy_view import show_accuracy
 from edgesdk.cli._console import console as make_console
@@ -75,8 +76,15 @@ def _precision(bundle: Bundle) -> str:
     share = f"{manifest.int8_share:.1%} of the multiply-accumulates"
     return (
         f"int8: {inside} of {len(manifest.layers)} layers, {share}; "
-        f"other operators {manifest.other_nodes}"
+        f"other operators {manifest.other_nodes}{_why_fp32(bundle)}"
     )
+
+
+def _why_fp32(bundle: Bundle) -> str:
+    manifest = bundle.manifest
+    if manifest.other_nodes != "fp32" or manifest.target.opset >= HALF_SCALES:
+        return ""
+    return f", which costs speed: fp16 beside int8 needs ONNX opset {HALF_SCALES}, TensorRT 10"
 
 
 def _balanced(carriers: dict[str, str]) -> str:

@@ -29,7 +29,11 @@ MIB = 2**20
 @click.option("--workspace-mb", type=click.IntRange(1), help="Scratch memory, MiB.")
 @click.option("--optimization-level", type=click.IntRange(0, 5), help="0 quick, 5 tries most.")
 @click.option("--version-compatible", is_flag=True, help="For later versions of TensorRT too.")
-@click.option("--strip-weights", is_flag=True, help="Take the weights from the bundle each time.")
+@click.option(
+    "--strip-weights",
+    is_flag=True,
+    help="Take the weights from the bundle each time; with INT8 not proven on a board.",
+)
 @click.option("--shape", multiple=True, metavar="NAME=MIN:OPT:MAX", help="Range of an input.")
 @click.option("--force", is_flag=True, help="Build it even where it is there already.")
 @click.option("--adopt", type=click.Path(path_type=Path), help="Take in an engine built elsewhere.")

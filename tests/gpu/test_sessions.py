@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from edgesdk.backends.tensorrt.api.always import TensorRT
+from edgesdk.backends.tensorrt.api.always.running import IExecutionContext
 from edgesdk.backends.tensorrt.backend import TensorRTBackend
 from edgesdk.backends.tensorrt.cuda import Cuda, MemoryMode
+from edgesdk.backends.tensorrt.runtime.running import Running
 from edgesdk.backends.tensorrt.runtime.session import TensorRTSession
 from edgesdk.backends.timing import Timed
 from edgesdk.errors import BackendError
@@ -133,6 +135,25 @@ def test_closing_gives_the_memory_back(
     lost = free - cuda.free_bytes()
     record("device_bytes_lost", lost)
     assert lost < LEAK_BYTES, OTHERS
+
+
+def test_a_session_whose_capture_fails_still_runs(
+    session: TensorRTSession, net: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for the stream in the middle, as an engine with a loop does."""
+    enqueue = Running._enqueue
+
+    def waits(running: Running, context: IExecutionContext) -> None:
+        enqueue(running, context)
+        running.stream.synchronize()
+
+    monkeypatch.setattr(Running, "_enqueue", waits)
+    feeds = pictures(4, seed=6)
+    answers = [session.run({"x": x})["y"].copy() for x in feeds]
+    assert not session.uses_graph
+    assert session.graph_problem
+    for expected, answer in zip(reference(net, feeds), answers, strict=True):
+        assert sqnr_db(expected, answer) >= INT8
 
 
 def test_a_cuda_graph_gives_the_same_answers_as_without(
