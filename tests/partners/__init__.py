@@ -1,7 +1,7 @@
-"""Partners of the tests that no package index gives ready-made: each module installs one.
+"""Partners of the tests: those that no package index gives ready-made are installed from here.
 
-`scripts/partners` runs them all, once: what is there already is left alone. Tests whose partner
-is absent are skipped by name.
+`scripts/partners` installs bindings, compilers and pycuda, once: what is there already is left
+alone. The other modules start a partner for a test. Tests whose partner is absent are skipped by name.
 """
 
 from __future__ import annotations
