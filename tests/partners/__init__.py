@@ -1,7 +1,8 @@
 """Partners of the tests: those that no package index gives ready-made are installed from here.
 
 `scripts/partners` installs bindings, compilers and pycuda, once: what is there already is left
-alone. The other modules start a partner for a test. Tests whose partner is absent are skipped by name.
+alone. The other modules start a partner for a test. Tests whose partner is absent are skipped by
+name.
 """
 
 from __future__ import annotations
