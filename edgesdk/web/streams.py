@@ -29,7 +29,7 @@ class StreamFigures:
     size: tuple[int, int] = (0, 0)
     processed: int = 0
     missed: int = 0
-    """Frames that the source numbered and that did not come through: dropped or lost."""
+    """Numbers of frames that did not come through: dropped by us, or lost before us."""
     _next_index: int = 0
     _done_ns: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT))
     _ages_ns: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT))
@@ -53,15 +53,16 @@ class StreamFigures:
     def as_object(self, now_ns: int) -> dict[str, Any]:
         """For the page."""
         last_ns = self._done_ns[-1] if self._done_ns else None
+        state = self._state(now_ns, last_ns)
         return {
             "name": without_secrets(self.facts.name),
             "size": self.size,
             "processed": self.processed,
-            "missed": self.missed,
+            "dropped": max(self.missed - state.get("lost", 0), 0),
             "fps": round(self.fps(now_ns), 1),
             "age_ms": spread_ms(list(self._ages_ns)),
             "last_s": None if last_ns is None else round((now_ns - last_ns) / 1e9, 1),
-            **self._state(now_ns, last_ns),
+            **state,
         }
 
     def _state(self, now_ns: int, last_ns: int | None) -> dict[str, Any]:

@@ -6,12 +6,12 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from edgesdk.pipeline import Event
-from edgesdk.pipeline.protocols import Sink
+from edgesdk.pipeline.protocols import Sink, Source, SourceStats
 from edgesdk.web.board import HISTORY_S, LAST_EVENTS, MOST_ROWS, MOST_STREAMS, Board
 from edgesdk.web.words import without_secrets
 from tests.web.running import Passed, facts, packet
@@ -55,12 +55,30 @@ def test_rate_age_and_loss_of_a_stream() -> None:
     (gate,) = state(board)["streams"]
     assert gate["fps"] == 20.0
     assert gate["processed"] == 20
-    assert gate["missed"] == 20
+    assert gate["dropped"] == 20
     assert gate["age_ms"] == {"median": 10.0, "p95": 19.0}  # nearest rank of 1..20
     assert gate["state"] == "streaming"
     clock.now_ns += 5 * SECOND
     (gate,) = state(board)["streams"]
     assert (gate["fps"], gate["state"], gate["since_s"]) == (0.0, "silent", 5)
+
+
+class Lossy:
+    """A camera that says how many frames never reached us."""
+
+    name, fps, size, count, live = "gate", 25.0, (320, 180), None, True
+
+    def stats(self) -> SourceStats:
+        return SourceStats("streaming", captured=20, lost=15)
+
+
+def test_what_the_camera_lost_is_not_called_dropped() -> None:
+    clock = Clock()
+    board = Board(facts(sources={"gate": cast(Source, Lossy())}), clock)
+    for n in range(20):
+        give(board, clock, 2 * n + 1)
+    (gate,) = state(board)["streams"]
+    assert (gate["dropped"], gate["lost"]) == (5, 15)
 
 
 def test_stage_times_are_of_the_last_frames_and_total_stands_last() -> None:

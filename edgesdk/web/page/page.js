@@ -117,7 +117,7 @@ function factsOf(stream) {
   if (stream.age_ms.median !== undefined) {
     facts.push([ago(stream.age_ms.median), `old (p95 ${ago(stream.age_ms.p95)})`]);
   }
-  facts.push([stream.processed.toLocaleString(), "frames"], [stream.missed.toLocaleString(), "dropped"]);
+  facts.push([stream.processed.toLocaleString(), "frames"], [stream.dropped.toLocaleString(), "dropped"]);
   for (const name of ["lost", "corrupt", "reconnects"]) {
     if (stream[name]) facts.push([stream[name].toLocaleString(), name]);
   }
