@@ -216,6 +216,21 @@ def test_a_source_in_the_place_of_an_app_is_told_from_it(source: str) -> None:
     assert f"edgesdk run traffic_counting --source {source}" in done.stderr
 
 
+def test_how_long_a_camera_is_waited_for_can_be_said(app: Path) -> None:
+    start_s = time.monotonic()
+    done = edgesdk("run", app, "--source", "http://127.0.0.1:1/video.mjpg", "--wait", "1.5")
+    assert done.returncode == 1, done.stderr
+    assert "no picture within 1.5 s" in done.stderr
+    assert time.monotonic() - start_s < 25
+
+
+def test_a_password_in_the_place_of_an_app_is_not_shown() -> None:
+    done = edgesdk("run", "rtsp://admin:s3cret@camera/1")
+    assert done.returncode == 2
+    assert "--source rtsp://admin:***@camera/1" in done.stderr
+    assert "s3cret" not in done.stderr + done.stdout
+
+
 def test_names_with_brackets_and_colons_are_shown_as_they_are(clip: Path, tmp_path: Path) -> None:
     folder = app_folder(tmp_path / "squares", CODE, 'classes = ["cam[b]"]\nline_at = 0.5')
     spec = folder / "spec.toml"

@@ -102,8 +102,13 @@ def test_sources_are_named_by_their_user_their_file_or_their_kind(tmp_path: Path
     named = dict(named_sources([*texts, str(odd)]))
     assert list(named) == ["gate", "rtsp2", "camera3", "north_side", "a_b"]
     assert named["gate"] == "rtsp://u:p@host/1"
+    pipelines = ["gst:rtspsrc user-pw=s3cret location=rtsp://host/1 ! appsink", "gst:x ! appsink"]
+    assert [name for name, _ in named_sources(pipelines)] == ["gst1", "gst2"]
     with pytest.raises(UsageError, match="'a' twice"):
         named_sources(["x/a.mp4", "y/a.mp4"])
+    with pytest.raises(UsageError, match="'b' twice") as refused:
+        named_sources(["a=rtsp://u:s3cret@host/1", "b=rtsp://u:s3cret@host/2", "b=c.mp4"])
+    assert refused.value.hint == "name them: --source b_1=rtsp://u:***@host/2"
 
 
 def test_files_of_streams_are_told_apart() -> None:

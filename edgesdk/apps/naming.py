@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgesdk.capture import without_secrets
 from edgesdk.errors import UsageError
 
 NAMED = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=(.+)", re.DOTALL)
@@ -22,9 +23,10 @@ def named_sources(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
     times = Counter(name for name, _ in pairs)
     twice = [name for name, count in times.items() if count > 1]
     if twice:
+        first = next(text for name, text in pairs if name == twice[0])
         raise UsageError(
             f"each stream needs a name of its own, found {twice[0]!r} twice",
-            f"name them: --source {twice[0]}_1={pairs[0][1]}",
+            f"name them: --source {twice[0]}_1={without_secrets(first)}",
         )
     return tuple(pairs)
 
@@ -38,6 +40,8 @@ def _named(text: str, place: int) -> tuple[str, str]:
     match = NAMED.fullmatch(text)
     if match and not Path(text).exists():
         return match[1], match[2]
+    if text.startswith("gst:"):  # Nothing of a pipeline: a password may stand anywhere in it.
+        return f"gst{place}", text
     scheme, colons, _ = text.partition("://")
     if colons or text.startswith("/dev/"):
         return f"{_plain(scheme) if colons else 'camera'}{place}", text

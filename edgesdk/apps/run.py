@@ -18,6 +18,7 @@ from edgesdk.backends import load_backend_for
 from edgesdk.backends.base import ShowProgress, no_progress
 from edgesdk.backends.pictures import pictures_of
 from edgesdk.bundle import Bundle, open_bundle
+from edgesdk.capture import Camera, Recovery
 from edgesdk.errors import ModelError, UsageError
 from edgesdk.model import Model, read_model
 from edgesdk.pipeline import (
@@ -69,6 +70,8 @@ class RunRequest:
     """How long a model that takes several pictures at once waits for so many."""
     sinks: tuple[str, ...] = ()
     """URIs, besides those of app.toml; each serves all streams."""
+    wait_s: float = Recovery.start_s
+    """How long the first picture of each camera is waited for; infinity: for ever."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,9 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
             unused.callback(source.close)
             unused.callback(source.stop)  # A camera runs once it is opened.
         chosen = choose_model(app, request.bundle)
+        for _, source in sources:
+            if isinstance(source, Camera):
+                source.start()  # All at once: what follows waits for the size of each in turn.
         streams = tuple(_stream(app, request, chosen, name, source) for name, source in sources)
         with (
             opened_sinks(_sink_uris(app, request), _facts(app, chosen, streams)) as opened,
@@ -268,7 +274,8 @@ def sources_of(app: App, request: RunRequest) -> tuple[tuple[str, str], ...]:
 
 
 def _opened(text: str, request: RunRequest) -> Source:
-    source = open_source(text, keep="all" if request.policy == "all" else "newest")
+    recovery = Recovery(start_s=request.wait_s)
+    source = open_source(text, recovery, "all" if request.policy == "all" else "newest")
     return Paced(source) if request.policy == "newest" and not source.live else source
 
 

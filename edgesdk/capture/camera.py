@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 
 from edgesdk.capture.choice import choose
 from edgesdk.capture.keeper import Keep, Keeper
 from edgesdk.capture.opening import Opening, opening_of
 from edgesdk.capture.recovery import Recovery
+from edgesdk.capture.settings import CaptureSettings
 from edgesdk.capture.stats import SourceStats
 from edgesdk.capture.uri import SourceUri, without_secrets
 from edgesdk.errors import DataError
 from edgesdk.frames import Frame
 
+FOR_EVER_S = 1e9
+"""No longer wait can be asked of a lock."""
 CLOSE_S = 4.0
 """How long `close` may take: a polite end, a kill, and some air."""
 
@@ -29,20 +31,23 @@ def open_camera(
 ) -> Camera:
     """The camera, stream or video file that `uri` names, opened by what this machine has.
 
-    The watchdog's time is the URI's (`watchdog_ms`). Raises DataError when this machine cannot
-    open such a source; whether it answers is seen when its size or first frame is asked for.
+    Where the URI states `watchdog_ms`, that is `freeze_s`. Raises DataError when this machine
+    cannot open such a source; whether it answers is seen when its size or first frame is asked for.
     """
     choice = choose(uri, newest=uri.live and keep == "newest")
-    asked = replace(recovery or Recovery(), freeze_s=uri.settings.watchdog_ms / 1000)
+    asked = recovery or Recovery()
+    if uri.settings.watchdog_ms != CaptureSettings.watchdog_ms:
+        asked = asked.with_freeze(uri.settings.watchdog_ms / 1000)
     return Camera(opening_of(uri, choice), asked, uri.shown, keep, loop)
 
 
 class Camera:
     """Frames of a camera that may hang, vanish and come back; it is read in a process of its own.
 
-    It starts when its size, its rate or its first frame is asked for. With `keep` "newest" whoever
-    iterates gets the newest frame, and older ones are counted in `stats().dropped_at_source`; with
-    "all" each frame, and the camera waits (a live one then loses frames in its own buffers).
+    It starts with `start`, or when its size, its rate or its first frame is asked for. With `keep`
+    "newest" whoever iterates gets the newest frame, and older ones are counted in
+    `stats().dropped_at_source`; with "all" each frame, and the camera waits (a live one then loses
+    frames in its own buffers).
     """
 
     count: int | None = None
@@ -62,6 +67,10 @@ class Camera:
         self._keeper = Keeper(opening, self._recovery, self.name, keep, loop)
         self._fps = 0.0
         self._size = (0, 0)
+
+    def start(self) -> None:
+        """Begin now and return at once, so that several cameras open at the same time."""
+        self._keeper.start()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -115,7 +124,8 @@ class Camera:
             return
         self._keeper.start()
         limit_s = self._recovery.start_s
-        if not self._keeper.wait(lambda ledger, _: ledger.size != (0, 0), limit_s):
+        wait_s = min(limit_s, FOR_EVER_S)
+        if not self._keeper.wait(lambda ledger, _: ledger.size != (0, 0), wait_s):
             stats = self._keeper.stats()
             self.close()
             self._raise_if_failed()

@@ -153,7 +153,11 @@ class Keeper:
         elif action == "kill":
             reason = self._machine.history[-1].reason
             said = self._child.complaints.last if self._child else ""
-            self._lose(f"{reason}: {said}" if said else reason, polite_s=0.0)
+            reason = f"{reason}: {said}" if said else reason
+            if self._opening.live:
+                self._lose(reason, polite_s=0.0)
+            else:  # Opened again it would begin at its start, and every frame would come twice.
+                self._fail(reason)
 
     def _open(self) -> None:
         self._ledger.new_process()

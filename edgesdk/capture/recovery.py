@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from edgesdk.capture.stats import SourceState, StateChange
@@ -54,6 +54,14 @@ class Recovery:
             raise ValueError(f"jitter should be from 0 to 1, found {self.jitter}")
         if not self.steady_s >= 0:
             raise ValueError(f"steady_s should be 0 or more, found {self.steady_s}")
+
+    def with_freeze(self, freeze_s: float) -> Recovery:
+        """The same with another `freeze_s`; where frames may be so far apart, the first one may
+        take as long."""
+        if freeze_s <= self.open_s:
+            return replace(self, freeze_s=freeze_s)
+        start_s = max(self.start_s, 2 * freeze_s)
+        return replace(self, freeze_s=freeze_s, open_s=freeze_s, start_s=start_s)
 
 
 class Machine:

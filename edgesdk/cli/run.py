@@ -61,6 +61,14 @@ OUT = click.Path(dir_okay=False, path_type=Path)
     help="How long a model of a larger batch waits until it is full.",
 )
 @click.option(
+    "--wait",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long each camera's first picture is waited for; inf: for ever.",
+)
+@click.option(
     "--print-pipeline", is_flag=True, help="Say how each source would be opened, and end."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -79,6 +87,7 @@ def command(
     max_frames: int | None,
     policy: Policy | None,
     batch_wait: float,
+    wait: float,
     print_pipeline: bool,
     as_json: bool,
 ) -> None:
@@ -99,7 +108,17 @@ def command(
     app = open_app(what, bundle, read_changes(changes, line))
     bar, compiling = Bar(), EngineBar()
     request = RunRequest(
-        sources, bundle, backend, threads, events, video, compiling, policy, batch_wait, sinks
+        sources,
+        bundle,
+        backend,
+        threads,
+        events,
+        video,
+        compiling,
+        policy,
+        batch_wait,
+        sinks,
+        wait,
     )
     if print_pipeline:
         show_pipelines(sources_of(app, request), as_json)
@@ -121,12 +140,13 @@ def command(
 def open_app(what: str, bundle: Path | None, changes: dict[str, Any]) -> App:
     """The app, or the bundle as an app of its own."""
     from edgesdk.apps import bundle_app, load_app  # noqa: PLC0415
+    from edgesdk.capture import without_secrets  # noqa: PLC0415
 
     path = Path(what)
     if "://" in what or what.startswith("/dev/") or (path.is_file() and path.suffix != ".edge"):
         raise UsageError(
-            f"{what} is something to run on, not an app or a bundle",
-            f"edgesdk run traffic_counting --source {what}",
+            f"{without_secrets(what)} is something to run on, not an app or a bundle",
+            f"edgesdk run traffic_counting --source {without_secrets(what)}",
         )
     if path.suffix != ".edge" and not (path / "manifest.json").is_file():
         return load_app(what).with_settings(changes)

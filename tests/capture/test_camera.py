@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import signal
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgesdk.capture import Camera, Opening, Recovery, child_main
+from edgesdk.capture import Camera, Opening, Recovery, child_main, parse_source
+from edgesdk.capture import camera as camera_module
 from edgesdk.capture import child as child_module
 from edgesdk.errors import DataError
 from edgesdk.pipeline import Watched
@@ -166,6 +168,42 @@ def test_a_camera_that_never_answers_is_an_error_that_says_why(tmp_path: Path) -
         iter(absent).__next__()
 
 
+def test_cameras_open_at_the_same_time_when_they_are_started_beforehand() -> None:
+    with camera() as one, camera() as another:
+        one.start()
+        another.start()
+        one.start()
+        assert wait_until(lambda: [c.stats().state for c in (one, another)] == ["streaming"] * 2)
+        assert one.size == another.size == (64, 48)
+
+
+def test_a_camera_can_be_waited_for_without_an_end(tmp_path: Path) -> None:
+    node = tmp_path / "video0"
+    with camera(Recovery(first_s=0.1, start_s=math.inf), path=str(node)) as one:
+        threading.Timer(0.5, node.touch).start()
+        assert one.size == (64, 48)
+
+
+def test_the_first_picture_of_a_slow_camera_may_take_as_long_as_the_next_one() -> None:
+    slow = Recovery().with_freeze(60)
+    assert (slow.freeze_s, slow.open_s, slow.start_s) == (60, 60, 120)
+    quick = Recovery(start_s=3).with_freeze(2)
+    assert (quick.freeze_s, quick.open_s, quick.start_s) == (2, 10, 3)
+
+
+def test_the_watchdog_is_the_one_of_the_recovery_where_the_uri_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A raw pipeline takes no settings: its watchdog can be set in no other way."""
+    asked: list[Recovery] = []
+    monkeypatch.setattr(camera_module, "choose", lambda *_, **__: None)
+    monkeypatch.setattr(camera_module, "opening_of", lambda *_: Opening("none"))
+    monkeypatch.setattr(camera_module, "Camera", lambda _, recovery, *__: asked.append(recovery))
+    for text in ("gst:videotestsrc ! appsink", "rtsp://host/1", "rtsp://host/1?watchdog_ms=2000"):
+        camera_module.open_camera(parse_source(text), Recovery(freeze_s=40))
+    assert [each.freeze_s for each in asked] == [40, 40, 2]
+
+
 def test_an_opening_that_hangs_is_killed() -> None:
     recovery = Recovery(first_s=0.1, open_s=0.5, start_s=4.0)
     with pytest.raises(DataError, match=r"no frame within 0.5 s of opening"):
@@ -234,6 +272,15 @@ def test_a_file_in_a_loop_begins_again_without_a_wait() -> None:
         assert [f.index for f in frames] == list(range(70))
         assert one.stats().reconnects == 0
         assert all(b.time_ns > a.time_ns for a, b in pairwise(frames))
+
+
+def test_a_file_whose_reader_hangs_is_an_error_and_gives_no_frame_twice() -> None:
+    seen = []
+    with camera(live=False, keep="all", hangs=5) as one:
+        with pytest.raises(DataError, match=r"open, but no frame for 0.6 s"):
+            seen += [frame.index for frame in one]
+        assert one.stats().state == "failed"
+    assert len(seen) <= 5
 
 
 def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
