@@ -149,8 +149,7 @@ def opened_sinks(uris: Sequence[str], facts: SinkFacts) -> Iterator[OpenedSinks]
     """`open_sinks`, and their end also when the pipeline never ran."""
     sinks = open_sinks(uris, facts)
     guarded = tuple(OnceClosed(sink) for sink in sinks)
-    try:
+    with contextlib.ExitStack() as ending:  # Each is closed, also after one that fails.
+        for sink in reversed(guarded):
+            ending.callback(sink.close)
         yield OpenedSinks(tuple(sinks), guarded)
-    finally:
-        for sink in guarded:
-            sink.close()

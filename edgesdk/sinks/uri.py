@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from edgesdk.capture import without_secrets
 from edgesdk.errors import UsageError
 
 T = TypeVar("T")
 
-_SECRET = re.compile(r"(?<=://)([^/@:\s]*):[^/\s]*@")
 _UNIT_S = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "": 1.0}
 
 
@@ -57,7 +57,7 @@ def parse_uri(text: str, name: str = "") -> SinkUri:
     kind, colon, rest = text.partition(":")
     if not colon or not re.fullmatch(r"[a-z][a-z0-9+]*", kind):
         raise UsageError(
-            f"a sink is named by its kind and its place, found {text!r}",
+            f"a sink is named by its kind and its place, found {hide_password(text)!r}",
             "such as sqlite:events.db, mqtt://broker/topic or prometheus://127.0.0.1:9464",
         )
     shown = hide_password(text)
@@ -68,7 +68,10 @@ def parse_uri(text: str, name: str = "") -> SinkUri:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        raise UsageError(f"{shown}: not readable as an address: {error}") from error
+        raise UsageError(
+            f"{shown}: not readable as an address",
+            "in a password write / ? # @ : as %2F %3F %23 %40 %3A; a port is a number",
+        ) from error
     if "#" in text and kind not in ("http", "https"):
         raise UsageError(f"{shown}: there can be no # in it", "in a password write it as %23")
     shown = f"{kind}://{parts.hostname or ''}{f':{port}' if port else ''}{parts.path}"
@@ -87,8 +90,8 @@ def parse_uri(text: str, name: str = "") -> SinkUri:
 
 
 def hide_password(text: str) -> str:
-    """The same text with *** for the password of each address in it."""
-    return _SECRET.sub(r"\1:***@", text)
+    """The same text with *** for each password and token of an address in it."""
+    return without_secrets(text)
 
 
 def parse_options(kind: type[T], query: str, shown: str) -> T:

@@ -12,10 +12,12 @@ import hashlib
 import http.client
 import logging
 import os
+import re
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from edgesdk._version import __version__
 from edgesdk.errors import UsageError
@@ -30,6 +32,8 @@ TICK_S = 0.05
 LATER = frozenset({408, 425, 429})
 """Statuses below 500 that say "again later"."""
 RETRY_AFTER_CAP_S = 300.0
+AS_WRITTEN = "%/:?#[]@!$&'()*+,;="
+"""Of an address; what is neither this nor a letter or digit of ASCII goes as %XX."""
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +85,7 @@ def make_sink(uri: SinkUri, facts: SinkFacts) -> Sink:
         **_authorization(uri, options),
     }
     target = f"/{uri.place}" + (f"?{uri.query}" if uri.query else "")
+    target = quote(target, safe=AS_WRITTEN)
     secure = uri.kind == "https"
     receiver = Receiver(uri.shown, uri.host, uri.port, target, headers, secure, options)
     destination = f"{uri.kind}://{uri.host}:{uri.port}{target}"
@@ -140,7 +145,7 @@ class WebhookCourier:
         """Seconds to wait before the next one (None: it is done), and whether it was refused."""
         try:
             status, reason, after_s = self._post(batch)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, UnicodeError) as error:
             self._hang_up()
             self._say_failing(str(error) or type(error).__name__)
             return 0.0, False
@@ -208,7 +213,14 @@ def _authorization(uri: SinkUri, options: WebhookOptions) -> Mapping[str, str]:
                 f"{uri.shown}: the environment variable {options.bearer_env} is not set",
                 f"set it: export {options.bearer_env}=...",
             )
-        return {"Authorization": f"Bearer {os.environ[options.bearer_env]}"}
+        token = os.environ[options.bearer_env]
+        if not re.fullmatch(r"[!-~]+", token):
+            raise UsageError(
+                f"{uri.shown}: the token in {options.bearer_env} is empty, or holds a space, a line"
+                " break or another character that no header carries",
+                f"export {options.bearer_env}=$(cat FILE) takes no line break from the file",
+            )
+        return {"Authorization": f"Bearer {token}"}
     if uri.user:
         pair = base64.b64encode(f"{uri.user}:{uri.password}".encode()).decode()
         return {"Authorization": f"Basic {pair}"}

@@ -16,8 +16,8 @@ T = TypeVar("T")
 class Worker(Generic[T]):
     """Calls `handle` with what was put since the last call.
 
-    Nothing is lost: `put` waits when `limit` things wait. An EdgeError of `handle` ends the thread
-    and is raised in each `put` from then on, or in `close` if there is none.
+    Nothing is lost: `put` waits when `limit` things wait. An error of `handle` ends the thread and
+    is raised in each `put` from then on, or in `close` if there is none.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Worker(Generic[T]):
         self._waiting: deque[T] = deque()
         self._changed = threading.Condition()
         self._closing = False
-        self._error: EdgeError | None = None
+        self._error: Exception | None = None
         self._told = False
         self._thread = threading.Thread(target=self._run, name=f"edgesdk-{name}", daemon=True)
         self._thread.start()
@@ -68,7 +68,7 @@ class Worker(Generic[T]):
         while batch := self._next(last_s):
             try:
                 self._handle(batch)
-            except EdgeError as error:
+            except Exception as error:  # noqa: BLE001 - raised again in put or close
                 with self._changed:
                     self._error = error
                     self._changed.notify_all()

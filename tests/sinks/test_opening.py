@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 import edgesdk.sinks.metrics
+import edgesdk.sinks.opening
 from edgesdk.errors import EdgeError, MissingExtra, UnknownName, UsageError
-from edgesdk.sinks import open_sink, open_sinks
+from edgesdk.pipeline import Packet
+from edgesdk.sinks import open_sink, open_sinks, opened_sinks
 from edgesdk.sinks.uri import hide_password, parse_uri
 from tests.sinks.samples import facts, leftovers, packet
 
@@ -46,6 +48,10 @@ def test_what_is_no_uri_is_refused_with_an_example(text: str) -> None:
         ("mqtt://broker/a?tls=yes", "0 or 1"),
         ("mqtt://broker:port/a", "not readable as an address"),
         ("mqtt://u@broker/a?password_env=NOT_SET", "NOT_SET is not set"),
+        ("mqtt://broker/a?password_env=HOME", "but no user"),
+        ("mqtt://broker/a?ca=/etc/hostname", "write it as mqtts://"),
+        ("mqtts://broker/a?ca=no.pem", "ca: no.pem: No such file"),
+        ("mqtts://broker/a?ca=/etc/hostname", "name a PEM file"),
         ("http:///events", "names no host"),
         ("https://host/events#batch=0", "above 0"),
         ("https://host/events#bearer_env=NOT_SET", "NOT_SET is not set"),
@@ -129,6 +135,52 @@ def test_no_message_shows_a_secret() -> None:
         uri = parse_uri(text)
         assert uri.password == "s3cret"
         assert "s3cret" not in uri.shown + repr(uri)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "MQTT://me:s3cret@broker/topic",
+        "mqtt://me:s3cret@broker:port/topic",
+        "mqtt://me:s3/cret#s3cret@broker/topic",
+        "mqtt://me:a#s3cret@broker/topic",
+    ],
+)
+def test_no_refusal_shows_a_secret(text: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        open_sink(text, facts())
+    assert "cret" not in f"{refused.value.message} {refused.value.hint}"
+
+
+def test_a_token_that_no_header_carries_is_known_before_the_run_and_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOK_TOKEN", "s3cret\n")
+    with pytest.raises(UsageError, match="HOOK_TOKEN") as refused:
+        open_sink(f"http://host/#bearer_env=HOOK_TOKEN&outbox={tmp_path}/box", facts())
+    assert "s3cret" not in f"{refused.value.message} {refused.value.hint}"
+
+
+def test_each_sink_is_closed_also_after_one_that_fails(tmp_path: Path) -> None:
+    closed: list[str] = []
+
+    class Stubborn:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def accept(self, packet: Packet) -> None:
+            pass
+
+        def close(self) -> None:
+            closed.append(self.name)
+            raise EdgeError(f"{self.name} is stubborn")
+
+    opening = edgesdk.sinks.opening
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "open_sinks", lambda *_: [Stubborn("a"), Stubborn("b")])
+        with pytest.raises(EdgeError, match="stubborn"), opened_sinks([], facts()):
+            pass
+    assert closed == ["a", "b"]
 
 
 def test_a_relative_place_and_a_home_are_understood() -> None:

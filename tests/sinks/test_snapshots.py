@@ -14,7 +14,7 @@ import pytest
 
 from edgesdk.errors import EdgeError
 from edgesdk.sinks import open_sink
-from tests.sinks.samples import facts, leftovers, packet
+from tests.sinks.samples import eventually, facts, leftovers, packet
 
 
 def frames(folder: Path) -> list[int]:
@@ -117,4 +117,20 @@ def test_an_error_of_the_disk_is_told_to_the_run(tmp_path: Path) -> None:
 
     with pytest.raises(EdgeError, match="cannot write"):
         run()
+    sink.close()
+
+
+def test_a_thread_that_fails_by_a_defect_ends_the_run_and_does_not_hang_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    sink = open_sink(f"snapshots:{tmp_path}?max=1", facts())
+    sink.accept(packet(0, "car"))
+    eventually(lambda: len(leftovers(tmp_path)) == 1)
+    monkeypatch.setattr(Path, "unlink", denied)
+    with pytest.raises(PermissionError):  # noqa: PT012 - whichever of them meets it
+        for index in range(1, 40):  # more than may wait
+            sink.accept(packet(index, "car"))
     sink.close()

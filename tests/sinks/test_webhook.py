@@ -113,6 +113,24 @@ def test_events_are_posted_in_order_with_a_key(tmp_path: Path, receiver: Receive
     assert gauges(sink)["waiting"] == 0
 
 
+def test_letters_of_any_language_may_stand_in_the_path(tmp_path: Path, receiver: Receiver) -> None:
+    sink = sink_for(receiver.port, tmp_path, path="höhe/a%20b c?x=1&y=ü")
+    sink.accept(packet(0, "car"))
+    eventually(lambda: gauges(sink)["delivered"] == 1)
+    sink.close()
+    assert receiver.requests[0][0] == "/h%C3%B6he/a%20b%20c?x=1&y=%C3%BC"
+
+
+def test_a_host_that_can_be_none_is_said_and_the_events_wait(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink = open_sink(f"http://a..b/events#outbox={tmp_path}/box.sqlite&flush=0s", facts())
+    sink.accept(packet(0, "car"))
+    eventually(lambda: "events wait in the outbox" in caplog.text)
+    sink.close()
+    assert "1 events are not delivered yet" in caplog.text
+
+
 @pytest.mark.parametrize("trouble", [500, 503, 429, "close", "hang"])
 def test_what_may_pass_is_tried_again_with_the_same_key(
     tmp_path: Path, trouble: int | str, caplog: pytest.LogCaptureFixture
