@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,7 +34,8 @@ TICK_S = 0.05
 REMOVE_S = 0.1
 """How often what was acknowledged is taken out of the outbox: one flush of the disk each time."""
 WINDOW = 20
-"""Messages under way: what brokers take from one client by default."""
+"""Messages under way at most: what brokers take from one client by default; one that says that it
+takes fewer gets fewer."""
 SESSION_S = 3600
 """How long the broker should keep the session while this machine is away."""
 UNKNOWN_PACKET = 0x92
@@ -101,6 +103,7 @@ def make_sink(uri: SinkUri, facts: SinkFacts) -> Sink:
             "such as mqtt://192.168.1.10/site/gate/events",
         )
     tls = options.tls or uri.kind == "mqtts"
+    _check_certificates(uri, options, tls=tls)
     port = uri.port or (8883 if tls else 1883)
     place = options.outbox or default_outbox(facts.app, "mqtt", f"{uri.host}:{port}/{topic}")
     broker = Broker(uri.shown, uri.host, port, topic, uri.user, _password(uri, options), options)
@@ -118,9 +121,11 @@ class MqttCourier:
         self._back_off = BackOff()
         self._client: Any = None
         self._qos = broker.options.qos
+        self._window = WINDOW
         self._up = False
         self._was_up = False
         self._session_lost = False
+        self._leaving = False
         self._down_said = False
         self._under_way: dict[int, int] = {}
         """Packet number -> number in the outbox."""
@@ -180,12 +185,13 @@ class MqttCourier:
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
         self._client = client
-        self._up = self._was_up = self._session_lost = False
+        self._up = self._was_up = self._session_lost = self._leaving = False
         self._under_way.clear()
         self._handed = 0
 
     def _leave(self) -> None:
         """Say goodbye, where there is someone; the broker need not keep the session."""
+        self._leaving = True
         if self._up:
             self._up = False
             self._client.disconnect(properties=self._expiring("DISCONNECT", 0))
@@ -226,7 +232,7 @@ class MqttCourier:
         )
 
     def _hand_over(self, outbox: Outbox) -> None:
-        room = WINDOW - len(self._under_way)
+        room = self._window - len(self._under_way)
         if room <= 0:
             return
         for message in outbox.oldest(room, self._handed):
@@ -248,6 +254,7 @@ class MqttCourier:
             self._say_down(f"it refuses: {reason}")
             return
         self._qos = min(self._broker.options.qos, getattr(props, "MaximumQoS", 2))
+        self._window = min(WINDOW, getattr(props, "ReceiveMaximum", WINDOW))
         self._session_lost = self._was_up and not flags.session_present and self._qos == 2
         self._up = self._was_up = True
         self._connections += 1
@@ -257,8 +264,8 @@ class MqttCourier:
         self._down_said = False
 
     def _on_disconnect(self, client: Any, data: Any, flags: Any, reason: Any, props: Any) -> None:
-        if self._up:
-            self._say_down(str(reason))
+        if not self._leaving:
+            self._say_down(str(reason) if self._up else "it hung up without an answer")
         self._up = False
 
     def _on_publish(self, client: Any, data: Any, mid: int, reason: Any, props: Any) -> None:
@@ -281,9 +288,28 @@ class MqttCourier:
         self._down_said = True
 
 
+def _check_certificates(uri: SinkUri, options: MqttOptions, *, tls: bool) -> None:
+    """Known now rather than in a thread, and never a plain connection where TLS was meant."""
+    if options.ca is None:
+        return
+    if not tls:
+        raise UsageError(f"{uri.shown}: ca is given, but no TLS", "write it as mqtts://")
+    try:
+        ssl.create_default_context(cafile=str(options.ca))
+    except OSError as error:
+        raise UsageError(
+            f"{uri.shown}: ca: {options.ca}: {error.strerror or error}",
+            "name a PEM file with certificates",
+        ) from error
+
+
 def _password(uri: SinkUri, options: MqttOptions) -> str:
     if not options.password_env:
         return uri.password
+    if not uri.user:
+        raise UsageError(
+            f"{uri.shown}: password_env is given, but no user", "such as mqtts://user@host/topic"
+        )
     if options.password_env not in os.environ:
         raise UsageError(
             f"{uri.shown}: the environment variable {options.password_env} is not set",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -224,6 +226,32 @@ def test_a_wrong_password_is_said_once_and_not_shown(
     assert "1 events are not delivered yet" in caplog.text
 
 
+def test_who_hangs_up_without_an_answer_is_said_once_and_asked_ever_less_often(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a forwarder does whose broker is away."""
+    came: list[float] = []
+    with socket.create_server(("127.0.0.1", 0)) as forwarder:
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    forwarder.accept()[0].close()
+                    came.append(time.monotonic())
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        sink = sink_for(forwarder.getsockname()[1], tmp_path, "&flush=0s")
+        sink.accept(packet(0, "car"))
+        eventually(lambda: len(came) > 2)
+        time.sleep(2.0)
+        sink.close()
+        forwarder.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    assert len(came) < 10
+    assert caplog.text.count("no connection (it hung up without an answer)") == 1
+
+
 def test_a_right_password_is_taken_from_the_uri_or_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +283,20 @@ def test_a_broker_without_qos_2_gets_qos_1(tmp_path: Path) -> None:
         sink.close()
         subscriber.close()
         assert "q1, r0, m1, 'gate/events'" in broker.log()
+
+
+def test_a_broker_that_takes_few_messages_at_once_gets_no_more(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path, "max_inflight_messages 3") as broker:
+        subscriber = Subscriber(broker.port)
+        sink = sink_for(broker.port, tmp_path)
+        sink.accept(packet(0, *["car"] * 60))
+        eventually(lambda: len(subscriber.counts) == 60)
+        eventually(lambda: gauges(sink)["waiting"] == 0)
+        connections = gauges(sink)["connections"]
+        sink.close()
+        subscriber.close()
+    assert connections == 1
+    assert set(subscriber.counts.values()) == {1}
 
 
 def test_a_broker_that_forgot_everything_still_gets_every_event(
