@@ -162,7 +162,7 @@ def _stream(text: str, shown: str, kind: Kind) -> SourceUri:
     except ValueError as error:
         raise ConfigError(
             f"{shown}: not an address",
-            "in a password write / ? # @ : as %2F %3F %23 %40 %3A; a port is a number",
+            "in a password write / ? # @ : as %2F %3F %23 %40 %3A; a port is a number, 0 to 65535",
         ) from error
     if not host:
         raise ConfigError(f"{shown}: no host is named", f"such as {kind}://192.168.1.20/stream")

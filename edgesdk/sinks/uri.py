@@ -70,7 +70,7 @@ def parse_uri(text: str, name: str = "") -> SinkUri:
     except ValueError as error:
         raise UsageError(
             f"{shown}: not readable as an address",
-            "in a password write / ? # @ : as %2F %3F %23 %40 %3A; a port is a number",
+            "in a password write / ? # @ : as %2F %3F %23 %40 %3A; a port is a number, 0 to 65535",
         ) from error
     if "#" in text and kind not in ("http", "https"):
         raise UsageError(f"{shown}: there can be no # in it", "in a password write it as %23")

@@ -246,7 +246,7 @@ def test_a_port_that_is_taken_is_said_before_the_run() -> None:
         ("web://127.0.0.1:0?token_env=NOT_SET_ANYWHERE", "NOT_SET_ANYWHERE is not set"),
         ("web://127.0.0.1:0?fps=0", "fps should be 0.2 to 30"),
         ("web://127.0.0.1:0?width=20000", "width should be 160 to 3840"),
-        ("web://127.0.0.1:99999", "Port out of range"),
+        ("web://127.0.0.1:99999", "a port is a number, 0 to 65535"),
         ("web://127.0.0.1:0/path", "web://HOST:PORT"),
         ("web://192.0.2.1:0", "cannot be served on 192.0.2.1"),
     ],
