@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,49 +16,11 @@ from edgesdk.errors import DataError
 from edgesdk.frames import Frame
 from edgesdk.sim.faults import Fault, FaultSettings, garbled
 
+if TYPE_CHECKING:  # the pipeline's own sources import this package
+    from edgesdk.pipeline.protocols import Source
+
 _KEPT = 100
 _STATE: dict[str, SourceState] = {"frozen": "frozen", "disconnected": "waiting"}
-
-
-class Frames(Protocol):
-    """What faults can be added to: any source of a pipeline is one."""
-
-    @property
-    def name(self) -> str:
-        """For messages and reports."""
-        ...
-
-    @property
-    def fps(self) -> float:
-        """Frames per second of media time."""
-        ...
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
-        ...
-
-    @property
-    def count(self) -> int | None:
-        """How many frames it promises; None where that is not known."""
-        ...
-
-    @property
-    def live(self) -> bool:
-        """Whether it keeps the pace of a camera itself."""
-        ...
-
-    def __iter__(self) -> Iterator[Frame]:
-        """The frames in order."""
-        ...
-
-    def stop(self) -> None:
-        """Make the iteration end soon."""
-        ...
-
-    def close(self) -> None:
-        """Free what it holds."""
-        ...
 
 
 class FaultySource:
@@ -70,7 +32,7 @@ class FaultySource:
     scene that is drawn more slowly than its rate comes as fast as it can, and loses nothing by it.
     """
 
-    def __init__(self, source: Frames, faults: FaultSettings) -> None:
+    def __init__(self, source: Source, faults: FaultSettings) -> None:
         self.faults = faults
         self._source = source
         self._stopped = threading.Event()
