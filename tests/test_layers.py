@@ -19,9 +19,10 @@ LAYERS = [
     {"demo"},
     {
         *("apps", "build", "report", "doctor", "bench", "accuracy", "checkup"),
-        *("exports", "fieldreport"),
+        *("exports", "fieldreport", "anomaly"),
     },
-    {"sinks", "web"},
+    {"sinks", "web", "signals"},
+    {"inspection"},
     {"pipeline", "sim"},
     {"vision"},
     {"backends"},
