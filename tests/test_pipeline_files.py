@@ -142,6 +142,28 @@ def test_an_annotated_video_has_a_picture_for_each_packet(tmp_path: Path, name: 
     assert not capture.read()[0]
 
 
+def test_a_camera_that_comes_back_with_another_size_does_not_end_its_video(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A wide picture keeps its aspect: 64 x 16 has black above and below, 16 of 48 rows each."""
+    sink = VideoFile(tmp_path / "v.mp4", 10.0, lambda p: p.frame.image)
+    shapes = [(48, 64), (96, 128), (32, 128), (32, 128), (48, 64)]
+    for i, shape in enumerate(shapes):
+        sink.accept(Packet(Frame(np.full((*shape, 3), 200, np.uint8), i, 0, 0)))
+    sink.close()
+    capture = cv2.VideoCapture(str(tmp_path / "v.mp4"))
+    read = [capture.read()[1] for _ in shapes]
+    assert {picture.shape for picture in read} == {(48, 64, 3)}
+    for whole in (0, 1, 4):
+        assert read[whole].min() > 180
+    for wide in (2, 3):
+        assert read[wide][:12].max() < 30
+        assert read[wide][20:28].min() > 170
+        assert read[wide][-12:].max() < 30
+    assert caplog.text.count("began with 64x48, and pictures of 128x96 are scaled") == 1
+    assert len(caplog.records) == 1
+
+
 def test_a_folder_of_pictures_comes_in_natural_order(tmp_path: Path) -> None:
     for i in (1, 2, 10, 20):
         cv2.imwrite(str(tmp_path / f"p{i}.png"), np.full((20, 30, 3), i, np.uint8))
