@@ -22,6 +22,7 @@ from edgesdk.capture import Camera, Recovery
 from edgesdk.errors import ModelError, UsageError
 from edgesdk.model import Model, read_model
 from edgesdk.pipeline import (
+    Flushing,
     Inference,
     Paced,
     Packet,
@@ -38,7 +39,7 @@ from edgesdk.pipeline import (
     open_source,
 )
 from edgesdk.pipeline.pipeline import STOP_S
-from edgesdk.sinks import Flushing, SinkFacts, StreamFacts, opened_sinks
+from edgesdk.sinks import SinkFacts, StreamFacts, opened_sinks
 from edgesdk.spec import ModelSpec
 from edgesdk.tensors import Runner
 from edgesdk.vision.decoders import make_decoder

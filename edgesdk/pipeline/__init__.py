@@ -8,6 +8,7 @@ from edgesdk.pipeline.packet import Event, Packet
 from edgesdk.pipeline.pipeline import Pipeline
 from edgesdk.pipeline.protocols import (
     BatchStage,
+    Flushing,
     Sink,
     Source,
     SourceStats,
@@ -31,6 +32,7 @@ __all__ = [
     "BatchStage",
     "Collect",
     "Event",
+    "Flushing",
     "FrameAge",
     "Inference",
     "Paced",

@@ -3,7 +3,6 @@
 from edgesdk.sinks.facts import SinkFacts, StreamFacts
 from edgesdk.sinks.opening import (
     Addressed,
-    Flushing,
     Measured,
     Observer,
     OpenedSinks,
@@ -15,7 +14,6 @@ from edgesdk.sinks.uri import SinkUri
 
 __all__ = [
     "Addressed",
-    "Flushing",
     "Measured",
     "Observer",
     "OpenedSinks",

@@ -11,7 +11,7 @@ from typing import Protocol, cast, runtime_checkable
 
 from edgesdk.errors import EdgeError, UnknownName
 from edgesdk.pipeline.packet import Packet
-from edgesdk.pipeline.protocols import Sink
+from edgesdk.pipeline.protocols import Flushing, Sink
 from edgesdk.sinks.facts import SinkFacts
 from edgesdk.sinks.uri import SinkUri, parse_uri
 
@@ -64,16 +64,6 @@ class Addressed(Protocol):
 
 
 @runtime_checkable
-class Flushing(Protocol):
-    """A sink whose end takes a while, because others may be slow."""
-
-    @property
-    def flush_s(self) -> float:
-        """How long `close` usually takes at most."""
-        ...
-
-
-@runtime_checkable
 class Observer(Protocol):
     """A sink that shows how the others are."""
 
@@ -120,6 +110,7 @@ class OnceClosed:
 
     def __init__(self, sink: Sink) -> None:
         self.name = sink.name
+        self.flush_s = sink.flush_s if isinstance(sink, Flushing) else 0.0
         self._sink = sink
         self._closed = False
 
