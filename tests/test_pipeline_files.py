@@ -65,6 +65,22 @@ def test_json_lines_can_be_read_while_the_run_goes_on(tmp_path: Path) -> None:
     sink.close()
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.json"])
+def test_a_number_that_is_none_is_left_empty_and_ends_no_run(tmp_path: Path, name: str) -> None:
+    """An inspection has no score where it saw no part. JSON has no NaN."""
+    numbers = [float("nan"), float("inf"), -float("inf"), np.float32("nan"), np.float32(2.5)]
+    sink = event_file(tmp_path / name, Passed)
+    sink.accept(packet(3, *[Passed(np.int64(3), 120.0, "car", x) for x in numbers]))  # type: ignore[arg-type]
+    sink.close()
+    text = (tmp_path / name).read_text()
+    if name == "a.csv":
+        found = [(row["frame"], row["x_px"]) for row in csv.DictReader(text.splitlines())]
+        assert found == [("3", ""), ("3", ""), ("3", ""), ("3", ""), ("3", "2.5")]
+        return
+    rows = json.loads(text) if name == "a.json" else [json.loads(t) for t in text.splitlines()]
+    assert [(row["frame"], row["x_px"]) for row in rows] == [(3, None)] * 4 + [(3, 2.5)]
+
+
 @pytest.mark.parametrize("events", [[], EVENTS[:1], EVENTS])
 def test_json_is_one_array_that_appears_when_it_is_whole(
     tmp_path: Path, events: list[Event]

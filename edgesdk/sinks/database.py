@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 from edgesdk.errors import EdgeError, UsageError
-from edgesdk.pipeline.packet import Event, Packet
+from edgesdk.pipeline.packet import Event, Packet, field_value
 from edgesdk.sinks.facts import SinkFacts
 from edgesdk.sinks.messages import Message, Numbering, event_columns
 from edgesdk.sinks.places import check_file_place
@@ -54,7 +54,10 @@ def make_sink(uri: SinkUri, facts: SinkFacts) -> DatabaseSink:
 
 
 class DatabaseSink:
-    """Appends to a table with the event's columns, after its id, stream and wall time."""
+    """Appends to a table with the event's columns, after its id, stream and wall time.
+
+    A number that is none (NaN, infinity) is NULL.
+    """
 
     def __init__(self, name: str, path: Path, table: str, facts: SinkFacts) -> None:
         """Raises UsageError when the table is there with other columns, so nothing is mixed."""
@@ -104,7 +107,7 @@ class DatabaseSink:
             )
         hints = get_type_hints(event)
         kinds = {name: _TYPES.get(hints[name], "TEXT") for name in self._columns}
-        columns = ", ".join(f'"{name}" {kind} NOT NULL' for name, kind in kinds.items())
+        columns = ", ".join(f'"{name}" {kind}' for name, kind in kinds.items())
         self._connection.execute(
             f'CREATE TABLE IF NOT EXISTS "{table}" (id TEXT PRIMARY KEY, stream TEXT NOT NULL,'
             f" time_utc TEXT NOT NULL, {columns})"
@@ -112,7 +115,7 @@ class DatabaseSink:
 
     def _write(self, messages: Sequence[Message]) -> None:
         rows = [
-            (m.id, m.stream, m.time_utc, *(getattr(m.event, name) for name in self._columns))
+            (m.id, m.stream, m.time_utc, *(field_value(m.event, name) for name in self._columns))
             for m in messages
         ]
         try:

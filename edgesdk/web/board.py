@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from edgesdk.pipeline.packet import Event, Packet
+from edgesdk.pipeline.packet import Event, Packet, field_value
 from edgesdk.pipeline.protocols import Sink
 from edgesdk.sinks.facts import SinkFacts, StreamFacts
 from edgesdk.sinks.opening import Measured
@@ -22,6 +22,8 @@ HISTORY_S = 180
 """Length of the sparklines."""
 MOST_STREAMS = 64
 MOST_ROWS = 200
+OWN_FIELDS = frozenset(field.name for field in dataclasses.fields(Event))
+"""Shown in other places than among an event's values."""
 
 
 class Board:
@@ -105,15 +107,13 @@ class Board:
         row, column = event.counted_as
         if (row, column) in self._counts or len(self._counts) < MOST_ROWS:
             self._counts[row, column] += 1
-        values = dataclasses.asdict(event)
-        at_ms = values.pop("time_ms")
-        frame = values.pop("frame")
-        values.pop("stream")
+        names = [each.name for each in dataclasses.fields(event) if each.name not in OWN_FIELDS]
+        values = {name: field_value(event, name) for name in names}
         self._events.append(
             {
                 "stream": stream,
-                "frame": frame,
-                "at_s": round(at_ms / 1000, 1),
+                "frame": event.frame,
+                "at_s": round(event.time_ms / 1000, 1),
                 "what": f"{row} {column}",
                 "values": {n: _short(v) for n, v in values.items() if v not in (row, column)},
             }
@@ -169,7 +169,8 @@ def _table(counts: dict[tuple[str, str], int], known: Sequence[str]) -> dict[str
 
 
 def _short(value: object) -> object:
-    """Numbers as they are (JSON has no NaN), texts not longer than a line."""
+    """Numbers as they are (JSON has no NaN, nor has a figure that is none a value), texts not
+    longer than a line."""
     if isinstance(value, float) and value - value != 0:
         return str(value)
-    return value if isinstance(value, int | float) else str(value)[:60]
+    return value if value is None or isinstance(value, int | float) else str(value)[:60]

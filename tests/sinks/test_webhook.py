@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import subprocess
@@ -14,11 +15,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgesdk.pipeline import Sink
 from edgesdk.sinks import Measured, open_sink
-from tests.sinks.samples import eventually, facts, packet
+from tests.sinks.samples import Passed, eventually, facts, packet
 
 
 class Receiver:
@@ -113,6 +115,16 @@ def test_events_are_posted_in_order_with_a_key(tmp_path: Path, receiver: Receive
     assert len(set(keys)) == len(keys)
     assert all(len(body["events"]) <= 50 for _, _, body in receiver.requests)
     assert gauges(sink)["waiting"] == 0
+
+
+def test_a_number_that_is_none_is_null(tmp_path: Path, receiver: Receiver) -> None:
+    sink = sink_for(receiver.port, tmp_path)
+    event = Passed(np.int64(3), 120.0, "car", float("nan"))  # type: ignore[arg-type]
+    sink.accept(dataclasses.replace(packet(3), events=(event,)))
+    eventually(lambda: gauges(sink)["delivered"] == 1)
+    sink.close()
+    sent = receiver.requests[0][2]["events"][0]["event"]
+    assert sent == {"frame": 3, "time_ms": 120.0, "label": "car", "x_px": None}
 
 
 def test_letters_of_any_language_may_stand_in_the_path(tmp_path: Path, receiver: Receiver) -> None:

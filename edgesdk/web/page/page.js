@@ -183,7 +183,7 @@ function showEvents(events, streams) {
   at("events").hidden = !events.length;
   at("events").replaceChildren(...events.map((event) => {
     const line = make("li");
-    const values = Object.entries(event.values).map(([name, value]) => `${name} ${value}`);
+    const values = Object.entries(event.values).map(([name, value]) => `${name} ${value ?? "–"}`);
     if (streams.length > 1) values.unshift(streams[event.stream].name);
     const clock = `${Math.floor(event.at_s / 60)}:${(event.at_s % 60).toFixed(1).padStart(4, "0")}`;
     const words = make("div");
