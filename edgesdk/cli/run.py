@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgesdk.pipeline import Pipeline, Policy
 
 OUT = click.Path(dir_okay=False, path_type=Path)
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 @click.command()
@@ -97,7 +98,8 @@ def command(
     events file and video to itself, and all share the model.
 
     Ctrl-C ends the run after the frame in hand, within 2 s even when a camera hangs: the files
-    are complete, the summary is printed, and the exit code is 130.
+    are complete, the summary is printed, and the exit code is 130. So it is where Ctrl-C comes
+    while the first picture of a camera is waited for.
     """
     # Loaded here, so that --help stays fast.
     from edgesdk.apps import RunRequest, prepare_run, sources_of  # noqa: PLC0415
@@ -123,7 +125,7 @@ def command(
     if print_pipeline:
         show_pipelines(sources_of(app, request), as_json)
         return
-    with compiling, prepare_run(app, request, [bar]) as run:
+    with told_when_interrupted(), compiling, prepare_run(app, request, [bar]) as run:
         announce(app, run)
         bar.begin(expected(run, max_frames))
         with stopping_on_signals(run.pipeline) as received:
@@ -171,6 +173,33 @@ def read_changes(changes: Sequence[str], line: str | None) -> dict[str, Any]:
     return table
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM, where there is no run to be stopped in order."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+@contextmanager
+def told_when_interrupted() -> Iterator[None]:
+    """Ctrl-C or SIGTERM unwinds the body, closes what it opened, and ends with a sentence."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    before = {number: signal.signal(number, interrupt) for number in STOPPING}
+    try:
+        yield
+    except Interrupted as interrupted:
+        name = signal.Signals(interrupted.number).name
+        click.echo(f"stopped by {name} before the run was over; what was opened is closed", err=True)
+        sys.exit(128 + interrupted.number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @contextmanager
 def stopping_on_signals(pipeline: Pipeline) -> Iterator[list[int]]:
     """The first Ctrl-C or SIGTERM stops the run in order; a second one ends it at once.
@@ -178,8 +207,7 @@ def stopping_on_signals(pipeline: Pipeline) -> Iterator[list[int]]:
     Gives the list in which the number of the received signal will stand.
     """
     received: list[int] = []
-    wanted = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in wanted}
+    before = {number: signal.getsignal(number) for number in STOPPING}
 
     def stop(number: int, frame: FrameType | None) -> None:
         received.append(number)
@@ -187,7 +215,7 @@ def stopping_on_signals(pipeline: Pipeline) -> Iterator[list[int]]:
         for each, handler in before.items():
             signal.signal(each, handler)
 
-    for number in wanted:
+    for number in STOPPING:
         signal.signal(number, stop)
     try:
         yield received
