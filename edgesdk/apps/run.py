@@ -124,7 +124,7 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
     The sources are opened first, then the sinks, then the model; files are made with the first
     frame. Raises UsageError, MissingExtra, DataError, BundleError, ModelError or BackendError.
     """
-    with ExitStack() as unused:  # A run that begins closes its sources itself.
+    with ExitStack() as unused:
         sources = []
         for name, text in sources_of(app, request):
             source = _opened(text, request)
@@ -142,8 +142,11 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
                 request, chosen, streams, (*opened.guarded, *sinks), opened.sinks
             ) as prepared,
         ):
-            unused.pop_all()
-            yield prepared
+            try:
+                yield prepared
+            finally:
+                if prepared.pipeline.began:  # It has closed its sources itself.
+                    unused.pop_all()
 
 
 @contextmanager
