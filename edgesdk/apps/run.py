@@ -40,6 +40,7 @@ from edgesdk.pipeline import (
 )
 from edgesdk.pipeline.pipeline import STOP_S
 from edgesdk.sinks import SinkFacts, StreamFacts, opened_sinks
+from edgesdk.sinks.places import check_no_source
 from edgesdk.spec import ModelSpec
 from edgesdk.tensors import Runner
 from edgesdk.vision.decoders import make_decoder
@@ -136,6 +137,8 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
             if isinstance(source, Camera):
                 source.start()  # All at once: what follows waits for the size of each in turn.
         streams = tuple(_stream(app, request, chosen, name, source) for name, source in sources)
+        for path in _written(streams):
+            check_no_source(path, [source.name for _, source in sources])
         with (
             opened_sinks(_sink_uris(app, request), _facts(app, chosen, streams)) as opened,
             _with_model(
@@ -287,7 +290,7 @@ def _stream(
     app: App, request: RunRequest, chosen: RunModel, name: str, source: Source
 ) -> tuple[PreparedStream, tuple[Stage, ...]]:
     """A source with what is its own: the app's code with its state, and its files."""
-    events, video = _outputs(app, request, source, name)
+    events, video = _outputs(app, request, name)
     scene = Scene(chosen.spec.labels, *source.size, source.fps)
     with blame(app.name, name):
         program = app.program(app.settings, scene)
@@ -297,14 +300,13 @@ def _stream(
     return PreparedStream(name, source, program, events, video, tuple(files)), stages
 
 
-def _outputs(
-    app: App, request: RunRequest, source: Source, stream: str
-) -> tuple[Path | None, Path | None]:
+def _outputs(app: App, request: RunRequest, stream: str) -> tuple[Path | None, Path | None]:
     events = request.events or (Path(app.sinks.events) if app.sinks.events else None)
     video = request.video or (Path(app.sinks.video) if app.sinks.video else None)
     events = of_stream(events, stream) if events else None
     video = of_stream(video, stream) if video else None
-    for path in (events, video):
-        if path is not None and path.resolve() == Path(source.name).resolve():
-            raise UsageError(f"{path} is the source: it would be written over", "name another file")
     return events, video
+
+
+def _written(streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]]) -> list[Path]:
+    return [path for each, _ in streams for path in (each.events, each.video) if path is not None]

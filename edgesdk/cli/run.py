@@ -193,7 +193,9 @@ def told_when_interrupted() -> Iterator[None]:
         yield
     except Interrupted as interrupted:
         name = signal.Signals(interrupted.number).name
-        click.echo(f"stopped by {name} before the run was over; what was opened is closed", err=True)
+        click.echo(
+            f"stopped by {name} before the run was over; what was opened is closed", err=True
+        )
         sys.exit(128 + interrupted.number)
     finally:
         for number, handler in before.items():
