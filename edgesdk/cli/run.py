@@ -103,6 +103,7 @@ def command(
     """
     # Loaded here, so that --help stays fast.
     from edgesdk.apps import RunRequest, prepare_run, sources_of  # noqa: PLC0415
+    from edgesdk.cli._addresses import addresses_told  # noqa: PLC0415
     from edgesdk.cli._engine_progress import EngineBar  # noqa: PLC0415
     from edgesdk.cli._pipelines import show_pipelines  # noqa: PLC0415
     from edgesdk.cli._run_view import Bar, announce, as_object, expected, show, tell_failures  # noqa: PLC0415
@@ -127,9 +128,10 @@ def command(
         return
     with told_when_interrupted(), compiling, prepare_run(app, request, [bar]) as run:
         announce(app, run)
-        bar.begin(expected(run, max_frames))
-        with stopping_on_signals(run.pipeline) as received:
-            summary = run.pipeline.run(max_frames)
+        with addresses_told(run.sinks):
+            bar.begin(expected(run, max_frames))
+            with stopping_on_signals(run.pipeline) as received:
+                summary = run.pipeline.run(max_frames)
     if as_json:
         click.echo(json.dumps(as_object(app, run, backend, summary), allow_nan=False))
     else:
