@@ -11,6 +11,8 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,19 @@ COMMAND = [
 ]
 
 
+@contextmanager
+def running(state: Path, stderr: int) -> Iterator[subprocess.Popen[str]]:
+    """The run; killed if it is still there at the end, so that a failed test leaves none."""
+    environment = {**os.environ, "XDG_STATE_HOME": str(state)}
+    with subprocess.Popen(
+        COMMAND, stdout=subprocess.DEVNULL, stderr=stderr, text=True, env=environment
+    ) as run:
+        try:
+            yield run
+        finally:
+            run.kill()
+
+
 def status(address: str) -> int:
     try:
         with urllib.request.urlopen(address, timeout=20) as answer:
@@ -38,15 +53,10 @@ def status(address: str) -> int:
 
 
 def test_a_log_gets_the_address_without_the_token_and_where_to_find_it(tmp_path: Path) -> None:
-    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state of ann")}
-    with subprocess.Popen(
-        COMMAND, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
-    ) as run:
+    with running(tmp_path / "state of ann", subprocess.PIPE) as run:
         assert run.stderr is not None
         line = next(line for line in run.stderr if line.startswith("  web: "))
-        found = re.fullmatch(
-            r"  web: (http://127\.0\.0\.1:\d+/) \(with its token: cat (.+)\)\n", line
-        )
+        found = re.fullmatch(r"  web: (http://127\.0\.0\.1:\d+/) \(with its token: (.+)\)\n", line)
         assert found, line
         plain, (cat, name) = found[1], shlex.split(found[2])
         kept = Path(name)
@@ -65,16 +75,12 @@ def test_a_log_gets_the_address_without_the_token_and_where_to_find_it(tmp_path:
 
 
 def test_a_terminal_gets_the_whole_address(tmp_path: Path) -> None:
-    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        COMMAND, stdout=subprocess.DEVNULL, stderr=theirs, env=environment
-    ) as run:
+    with running(tmp_path, theirs):
         os.close(theirs)
         said = b""
         while b"token=" not in said or not said.endswith(b"\n"):
             said += os.read(ours, 1)
-        run.kill()
     os.close(ours)
     found = re.search(rb"  web: (http\S+)", said)
     assert found
