@@ -194,14 +194,14 @@ def test_the_first_picture_of_a_slow_camera_may_take_as_long_as_the_next_one() -
 def test_the_watchdog_is_the_one_of_the_recovery_where_the_uri_says_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A raw pipeline takes no settings: its watchdog can be set in no other way."""
     asked: list[Recovery] = []
     monkeypatch.setattr(camera_module, "choose", lambda *_, **__: None)
     monkeypatch.setattr(camera_module, "opening_of", lambda *_: Opening("none"))
     monkeypatch.setattr(camera_module, "Camera", lambda _, recovery, *__: asked.append(recovery))
-    for text in ("gst:videotestsrc ! appsink", "rtsp://host/1", "rtsp://host/1?watchdog_ms=2000"):
-        camera_module.open_camera(parse_source(text), Recovery(freeze_s=40))
-    assert [each.freeze_s for each in asked] == [40, 40, 2]
+    for text in ("gst:videotestsrc ! appsink", "rtsp://host/1"):
+        for query in ("", "?watchdog_ms=2000"):
+            camera_module.open_camera(parse_source(text + query), Recovery(freeze_s=40))
+    assert [each.freeze_s for each in asked] == [40, 2, 40, 2]
 
 
 def test_an_opening_that_hangs_is_killed() -> None:
