@@ -10,7 +10,7 @@ import pytest
 
 from edgesdk.capture import Camera, Recovery
 from edgesdk.errors import DataError
-from tests.capture.servers import Server, camera_by, mjpeg_server, number_in
+from tests.capture.servers import Server, camera_by, failed_once, mjpeg_server, number_in
 from tests.capture.traces import held, wait_until
 
 QUICK = Recovery(first_s=0.3, cap_s=1.0, open_s=8.0, start_s=20.0)
@@ -92,7 +92,7 @@ def test_a_size_that_changes_in_mid_stream_is_followed(server: Server) -> None:
 
 @pytest.mark.parametrize(("path", "words"), [("nothing", "404"), ("secret.mjpg", "401")])
 def test_a_refusal_is_an_error_that_says_which(server: Server, path: str, words: str) -> None:
-    camera = open_at(server, path, Recovery(first_s=0.3, start_s=6), login="ann:wr0ng@")
+    camera = open_at(server, path, Recovery(first_s=0.3, start_s=0.5), login="ann:wr0ng@")
     with pytest.raises(DataError, match=words) as caught:
-        _ = camera.size
+        _ = failed_once(camera).size
     assert "wr0ng" not in f"{caught.value} {camera.name} {camera.stats()}"
