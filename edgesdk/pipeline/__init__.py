@@ -3,6 +3,7 @@
 from edgesdk.pipeline.detect import Inference, Step, detect_stages
 from edgesdk.pipeline.errors import StageError, blame
 from edgesdk.pipeline.event_files import event_file
+from edgesdk.pipeline.inspect import InspectParts
 from edgesdk.pipeline.paced import Paced
 from edgesdk.pipeline.packet import Event, Packet
 from edgesdk.pipeline.pipeline import Pipeline
@@ -33,6 +34,7 @@ __all__ = [
     "Event",
     "FrameAge",
     "Inference",
+    "InspectParts",
     "Paced",
     "Packet",
     "Pipeline",
