@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesdk.apps.folder import App
+from edgesdk.apps.inspecting import inspection_of, make_inspector
 from edgesdk.apps.naming import named_sources, of_stream
 from edgesdk.apps.program import Program, Scene
 from edgesdk.backends import load_backend_for
@@ -23,6 +24,7 @@ from edgesdk.errors import ModelError, UsageError
 from edgesdk.model import Model, read_model
 from edgesdk.pipeline import (
     Inference,
+    InspectParts,
     Paced,
     Packet,
     Pipeline,
@@ -134,11 +136,14 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
         for _, source in sources:
             if isinstance(source, Camera):
                 source.start()  # All at once: what follows waits for the size of each in turn.
-        streams = tuple(_stream(app, request, chosen, name, source) for name, source in sources)
+        inspect = inspection_of(chosen)
+        streams = tuple(
+            _stream(app, request, chosen, name, source, inspect) for name, source in sources
+        )
         with (
             opened_sinks(_sink_uris(app, request), _facts(app, chosen, streams)) as opened,
             _with_model(
-                request, chosen, streams, (*opened.guarded, *sinks), opened.sinks
+                request, chosen, streams, (*opened.guarded, *sinks), opened.sinks, inspect
             ) as prepared,
         ):
             unused.pop_all()
@@ -152,6 +157,7 @@ def _with_model(
     streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]],
     sinks: Sequence[Sink],
     opened: tuple[Sink, ...],
+    inspect: InspectParts | None,
 ) -> Iterator[PreparedRun]:
     backend = load_backend_for(chosen.bundle, request.backend, request.threads, request.compiling)
     engine = backend.compile(chosen.model)
@@ -161,13 +167,18 @@ def _with_model(
         closing(pictures_of(session, chosen.spec.preprocess)) as pictures,
     ):
         del engine  # its bytes are in the session now, and a board has one memory
-        detector = replace(make_detector(chosen, session), pictures=pictures.runner)
-        inference = Inference(detector, batch_of(chosen.model), request.batch_wait_ms / 1e3)
+        batch = batch_of(chosen.model)
+        inference: Inference | None = None
+        if inspect is not None and all(inspect in stages for _, stages in streams):
+            inspect.inspect = make_inspector(chosen, session, batch, pictures.runner)
+        else:
+            detector = replace(make_detector(chosen, session), pictures=pictures.runner)
+            inference = Inference(detector, batch, request.batch_wait_ms / 1e3)
         pipeline = Pipeline.of(
             [
                 Stream(
                     stream.source,
-                    (*detect_stages(detector, inference), *stages),
+                    (*(detect_stages(detector, inference) if inference else ()), *stages),
                     (*stream.sinks, *sinks),
                     request.policy,
                     stream.name,
@@ -241,7 +252,9 @@ def make_detector(chosen: RunModel, runner: Runner) -> Detector:
     if decoder.task != "detect":
         raise ModelError(
             f"{chosen.where}: its decoder {chosen.spec.decoder['type']!r} is for {decoder.task};"
-            " a run needs a detector"
+            " this run needs a detector",
+            "a model that inspects parts runs in an app that finds them:"
+            f" edgesdk run line_inspection --bundle {chosen.where}",
         )
     if len(chosen.model.inputs) != 1:
         names = ", ".join(spec.name for spec in chosen.model.inputs)
@@ -280,11 +293,16 @@ def _opened(text: str, request: RunRequest) -> Source:
 
 
 def _stream(
-    app: App, request: RunRequest, chosen: RunModel, name: str, source: Source
+    app: App,
+    request: RunRequest,
+    chosen: RunModel,
+    name: str,
+    source: Source,
+    inspect: InspectParts | None,
 ) -> tuple[PreparedStream, tuple[Stage, ...]]:
     """A source with what is its own: the app's code with its state, and its files."""
     events, video = _outputs(app, request, source, name)
-    scene = Scene(chosen.spec.labels, *source.size, source.fps)
+    scene = Scene(chosen.spec.labels, *source.size, source.fps, inspect)
     with blame(app.name, name):
         program = app.program(app.settings, scene)
         stages = tuple(program.stages())
