@@ -44,10 +44,10 @@ def make_inspector(
     if len(chosen.model.inputs) != 1:
         names = ", ".join(spec.name for spec in chosen.model.inputs)
         raise ModelError(f"{chosen.where}: an inspection model has one input, found {names}")
-    reads: ReadsParts
     if decoder.task == "detect":
         raise ModelError(f"{chosen.where}: a detector inspects no pictures of parts")
-    if decoder.task == "classify":
+    reads: ReadsParts
+    if decoder.task == "classify":  # noqa: SIM108 - mypy follows the task only so
         reads = Good(decoder, _good_class(chosen))
     else:
         reads = decoder

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesdk.apps.cores import share_cores
 from edgesdk.apps.folder import App
 from edgesdk.apps.inspecting import inspection_of, make_inspector
 from edgesdk.apps.naming import named_sources, of_stream
@@ -58,7 +59,7 @@ class RunRequest:
     """None: the app's own bundle, and its float model as long as none was built."""
     backend: str = "onnxruntime"
     threads: int = 0
-    """Of the backend; 0: as many as there are cores."""
+    """Of the backend for each frame; 0: the cores are shared among `parallel` frames."""
     events: Path | None = None
     """.csv, .jsonl or .json; None: what app.toml says."""
     video: Path | None = None
@@ -74,6 +75,8 @@ class RunRequest:
     """URIs, besides those of app.toml; each serves all streams."""
     wait_s: float = Recovery.start_s
     """How long the first picture of each camera is waited for; infinity: for ever."""
+    parallel: int = 0
+    """Frames that a CPU works on at once (`share_cores`); 0: chosen."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,8 @@ class RunModel:
     where: str
     bundle: Bundle | None = None
     """None: a float model."""
+    inspect: InspectParts | None = None
+    """The stage that it works in, of a model that inspects parts; None: it is a detector."""
 
 
 @dataclass(frozen=True)
@@ -136,14 +141,12 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
         for _, source in sources:
             if isinstance(source, Camera):
                 source.start()  # All at once: what follows waits for the size of each in turn.
-        inspect = inspection_of(chosen)
-        streams = tuple(
-            _stream(app, request, chosen, name, source, inspect) for name, source in sources
-        )
+        chosen = replace(chosen, inspect=inspection_of(chosen))
+        streams = tuple(_stream(app, request, chosen, name, source) for name, source in sources)
         with (
             opened_sinks(_sink_uris(app, request), _facts(app, chosen, streams)) as opened,
             _with_model(
-                request, chosen, streams, (*opened.guarded, *sinks), opened.sinks, inspect
+                request, chosen, streams, (*opened.guarded, *sinks), opened.sinks
             ) as prepared,
         ):
             unused.pop_all()
@@ -157,9 +160,10 @@ def _with_model(
     streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]],
     sinks: Sequence[Sink],
     opened: tuple[Sink, ...],
-    inspect: InspectParts | None,
 ) -> Iterator[PreparedRun]:
-    backend = load_backend_for(chosen.bundle, request.backend, request.threads, request.compiling)
+    batch = batch_of(chosen.model)
+    shares = share_cores(request.backend, batch, request.parallel, request.threads)
+    backend = load_backend_for(chosen.bundle, request.backend, shares.threads, request.compiling)
     engine = backend.compile(chosen.model)
     known = engine.warnings
     with (
@@ -167,13 +171,14 @@ def _with_model(
         closing(pictures_of(session, chosen.spec.preprocess)) as pictures,
     ):
         del engine  # its bytes are in the session now, and a board has one memory
-        batch = batch_of(chosen.model)
         inference: Inference | None = None
-        if inspect is not None and all(inspect in stages for _, stages in streams):
-            inspect.inspect = make_inspector(chosen, session, batch, pictures.runner)
+        if chosen.inspect is not None and all(chosen.inspect in own for _, own in streams):
+            inspector = make_inspector(chosen, session, batch, pictures.runner)
+            chosen.inspect.load(inspector, shares.parallel)
         else:
             detector = replace(make_detector(chosen, session), pictures=pictures.runner)
-            inference = Inference(detector, batch, request.batch_wait_ms / 1e3)
+            wait_s = request.batch_wait_ms / 1e3
+            inference = Inference(detector, batch, wait_s, shares.parallel)
         pipeline = Pipeline.of(
             [
                 Stream(
@@ -293,16 +298,11 @@ def _opened(text: str, request: RunRequest) -> Source:
 
 
 def _stream(
-    app: App,
-    request: RunRequest,
-    chosen: RunModel,
-    name: str,
-    source: Source,
-    inspect: InspectParts | None,
+    app: App, request: RunRequest, chosen: RunModel, name: str, source: Source
 ) -> tuple[PreparedStream, tuple[Stage, ...]]:
     """A source with what is its own: the app's code with its state, and its files."""
     events, video = _outputs(app, request, source, name)
-    scene = Scene(chosen.spec.labels, *source.size, source.fps, inspect)
+    scene = Scene(chosen.spec.labels, *source.size, source.fps, chosen.inspect)
     with blame(app.name, name):
         program = app.program(app.settings, scene)
         stages = tuple(program.stages())

@@ -39,6 +39,7 @@ class Running:
         self._halted = False
         self._boxes: list[Mailboxes[Parcel]] = []
         self._workers: list[Worker] = []
+        self._inferring: Inferring | None = None
         first = self._boxes_of([FROM_SOURCE[lane.policy] for lane in lanes])
         for lane in lanes:
             name = f"source-{lane.label}" if lane.label else "source"
@@ -69,6 +70,8 @@ class Running:
         self._halted = True
         for boxes in self._boxes:
             boxes.close()
+        if self._inferring is not None:
+            self._inferring.stop()
         self._stop_sources(give_up_s)
         for worker in self._workers:
             if worker.thread.ident is not None:  # An interrupt may come before all are started.
@@ -124,7 +127,10 @@ class Running:
         last: Mailboxes[Parcel] = Mailboxes([Box(max(2, shared.batch))], _drop)
         self._boxes.append(last)
         names = [shared.name, *(stage.name for stage in lanes[0].split.joined)]
-        self._workers.append(Worker("inference", names, Inferring(shared, lanes, ready, last)))
+        self._inferring = Inferring(shared, lanes, ready, last)
+        for number in range(1, shared.parallel + 1):
+            name = f"inference-{number}" if shared.parallel > 1 else "inference"
+            self._workers.append(Worker(name, names, self._inferring))
         return last
 
     def _boxes_of(self, rules: Sequence[Box]) -> Mailboxes[Parcel]:
