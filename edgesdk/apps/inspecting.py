@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from edgesdk.errors import ModelError
+from edgesdk.errors import ModelError, UsageError
 from edgesdk.pipeline import InspectParts
+from edgesdk.signals import Trigger, open_trigger
 from edgesdk.tensors import PictureRunner, Runner
 from edgesdk.vision.decoders import make_decoder
 from edgesdk.vision.inspector import Good, Inspector, ReadsParts
@@ -15,6 +18,8 @@ if TYPE_CHECKING:  # it imports this module
 
 GOOD = ("good", "ok", "pass")
 """What a classifier's class of parts that pass may be called."""
+PASSAGE = "passage"
+"""Instead of a trigger's URI: a part is due when it passes the station."""
 EVEN = 0.5
 """Threshold for a classifier that states none: rejected when that is likelier than not."""
 
@@ -53,6 +58,24 @@ def make_inspector(
         reads = decoder
     name = chosen.model.inputs[0].name
     return Inspector(chosen.spec.preprocess, runner, name, reads, batch, pictures)
+
+
+@contextmanager
+def trigger_of(uri: str, streams: int) -> Iterator[Trigger | None]:
+    """What fires for each part, open; None: parts are due as they pass.
+
+    Raises UsageError for a trigger of several streams, and what `open_trigger` raises.
+    """
+    if uri in ("", PASSAGE):
+        yield None
+        return
+    if streams > 1:
+        raise UsageError(
+            f"one trigger cannot tell the parts of {streams} streams apart",
+            "run one stream, or let parts be due as they pass: --trigger passage",
+        )
+    with closing(open_trigger(uri)) as trigger:
+        yield trigger
 
 
 def _good_class(chosen: RunModel) -> int:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgesdk.apps.cores import share_cores
 from edgesdk.apps.folder import App
-from edgesdk.apps.inspecting import inspection_of, make_inspector
+from edgesdk.apps.inspecting import inspection_of, make_inspector, trigger_of
 from edgesdk.apps.naming import named_sources, of_stream
 from edgesdk.apps.program import Program, Scene
 from edgesdk.backends import load_backend_for
@@ -41,6 +41,7 @@ from edgesdk.pipeline import (
     open_source,
 )
 from edgesdk.pipeline.pipeline import STOP_S
+from edgesdk.signals import Trigger
 from edgesdk.sinks import Flushing, SinkFacts, StreamFacts, opened_sinks
 from edgesdk.spec import ModelSpec
 from edgesdk.tensors import Runner
@@ -77,6 +78,8 @@ class RunRequest:
     """How long the first picture of each camera is waited for; infinity: for ever."""
     parallel: int = 0
     """Frames that a CPU works on at once (`share_cores`); 0: chosen."""
+    trigger: str = ""
+    """URI of what fires for each part, or "passage"; empty: what app.toml says."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +133,13 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
     The sources are opened first, then the sinks, then the model; files are made with the first
     frame. Raises UsageError, MissingExtra, DataError, BundleError, ModelError or BackendError.
     """
-    with ExitStack() as unused:  # A run that begins closes its sources itself.
+    wanted = sources_of(app, request)
+    with (
+        trigger_of(request.trigger or app.trigger, len(wanted)) as trigger,
+        ExitStack() as unused,  # A run that begins closes its sources itself.
+    ):
         sources = []
-        for name, text in sources_of(app, request):
+        for name, text in wanted:
             source = _opened(text, request)
             sources.append((name, source))
             unused.callback(source.close)
@@ -142,7 +149,7 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
             if isinstance(source, Camera):
                 source.start()  # All at once: what follows waits for the size of each in turn.
         chosen = replace(chosen, inspect=inspection_of(chosen))
-        streams = tuple(_stream(app, request, chosen, name, source) for name, source in sources)
+        streams = tuple(_stream(app, request, chosen, named, trigger) for named in sources)
         with (
             opened_sinks(_sink_uris(app, request), _facts(app, chosen, streams)) as opened,
             _with_model(
@@ -298,11 +305,16 @@ def _opened(text: str, request: RunRequest) -> Source:
 
 
 def _stream(
-    app: App, request: RunRequest, chosen: RunModel, name: str, source: Source
+    app: App,
+    request: RunRequest,
+    chosen: RunModel,
+    named: tuple[str, Source],
+    trigger: Trigger | None,
 ) -> tuple[PreparedStream, tuple[Stage, ...]]:
     """A source with what is its own: the app's code with its state, and its files."""
+    name, source = named
     events, video = _outputs(app, request, source, name)
-    scene = Scene(chosen.spec.labels, *source.size, source.fps, chosen.inspect)
+    scene = Scene(chosen.spec.labels, *source.size, source.fps, chosen.inspect, trigger)
     with blame(app.name, name):
         program = app.program(app.settings, scene)
         stages = tuple(program.stages())

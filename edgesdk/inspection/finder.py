@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
@@ -73,6 +74,7 @@ class PartFinder:
         frame = packet.frame
         found = [each for each in self._belt.find(frame.image) if self._is_whole(each.box)]
         self._follow([self._seen(frame, each) for each in found], frame)
+        self._recognize()
         parts = self._passing(frame) if self._fired is None else self._triggered(frame)
         self._let_go()
         return replace(packet, parts=tuple(parts), detections=self._visible(frame))
@@ -82,21 +84,23 @@ class PartFinder:
         again, fresh = self._following.update(seen, time_s)
         for track in (*again, *fresh):
             track.keep(track.last, self.station_px, self._settings.views)
-        for track in fresh:  # Who lay beyond the station when the run began passed before it.
-            track.passed = not self._begun and track.along_px >= self.station_px
-            if self._begun and track.along_px >= self.station_px:
-                track.passed = self._is_known(track)
+        if not self._begun:
+            for track in fresh:  # Who lay beyond the station when the run began passed before it.
+                track.passed = track.along_px >= self.station_px
         self._begun = True
 
-    def _is_known(self, track: Track) -> bool:
-        """It is one that was judged and then lost: it goes on under its old number."""
-        for other in self._following.tracks:
-            near = abs(other.along_px - track.along_px) < self._settings.size_px[1] / 2
-            if other is not track and other.passed and other.seen_s < track.seen_s and near:
-                track.number = other.number
-                other.along_px = float("inf")
-                return True
-        return False
+    def _recognize(self) -> None:
+        """What was judged, then lost, and comes up again beyond the station keeps its number."""
+        tracks = self._following.tracks
+        for track in tracks:
+            if track.passed or track.first_px < self.station_px or not self._is_part(track):
+                continue
+            lost = (other for other in tracks if other.passed and other.seen_s < track.seen_s)
+            for other in lost:
+                if abs(other.along_px - track.along_px) < self._settings.size_px[1] / 2:
+                    track.passed, track.number = True, other.number
+                    other.along_px = math.inf  # It is let go of.
+                    break
 
     def _passing(self, frame: Frame) -> list[Part]:
         due = [track for track in self._following.tracks if self._has_passed(track)]
@@ -104,8 +108,11 @@ class PartFinder:
         return [self._part(track, frame.captured_ns) for track in due]
 
     def _has_passed(self, track: Track) -> bool:
-        enough = track.sightings >= self._settings.sightings
-        return enough and not track.passed and track.along_px >= self.station_px
+        reached = track.along_px >= self.station_px
+        return reached and not track.passed and self._is_part(track)
+
+    def _is_part(self, track: Track) -> bool:
+        return track.sightings >= self._settings.sightings
 
     def _triggered(self, frame: Frame) -> list[Part]:
         """The part at the station for each time the trigger fired; without one an empty part."""
@@ -186,8 +193,7 @@ class PartFinder:
     def _let_go(self) -> None:
         """Of what has left the picture; a part that no trigger told of is said once."""
         for track in self._following.forget(self._length_px + self._settings.size_px[1]):
-            missed = not track.passed and track.sightings >= self._settings.sightings
-            if missed and not self._told:
+            if not track.passed and self._is_part(track) and not self._told:
                 _log.warning("a part left the picture and was not judged: no trigger fired for it")
                 self._told = True
 

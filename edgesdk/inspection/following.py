@@ -23,7 +23,11 @@ _REACH = 0.35
 _AGAIN = 0.5
 """Where fewer of the parts that were followed are found again than this share, the belt's speed
 must have changed."""
-_TRUST = 0.5
+_FAILS = 2
+"""... when that has come so often, one time after another."""
+_STILL = 0.2
+"""A belt that stands may seem to go back by this share of the largest part's size in a second."""
+_TRUST = 0.3
 """Share of what was just measured in the belt's speed."""
 
 
@@ -57,6 +61,11 @@ class Track:
     """Of the part, once it was judged."""
     views: list[Seen] = field(default_factory=list)
     """The best, best first."""
+    first_px: float = field(init=False)
+    """Where it was first seen."""
+
+    def __post_init__(self) -> None:
+        self.first_px = self.along_px
 
     def keep(self, seen: Seen, station_px: float, most: int) -> None:
         """Remember a view if it is one of the best: without trouble, and near the station."""
@@ -74,6 +83,7 @@ class Following:
         self.tracks: list[Track] = []
         self._size_px = size_px
         self._time_s = 0.0
+        self._failed = 0
 
     def update(self, found: Sequence[Seen], time_s: float) -> tuple[list[Track], list[Track]]:
         """Take in all that is seen at a time (s, growing): (tracks seen again, tracks that begin).
@@ -108,21 +118,24 @@ class Following:
         return left
 
     def _pairs(self, found: Sequence[Seen], time_s: float) -> list[tuple[int, int]]:
-        """Which track is seen where, by the belt's speed, or by the one that explains the most."""
+        """Which track is seen where, by the belt's speed; where that fails twice in a row, by the
+        smallest speed that explains the most: one picture alone may be garbled."""
         if not self.tracks or not found:
             return []
-        since_s = np.array([time_s - track.seen_s for track in self.tracks])
+        since_s = np.array([max(time_s - track.seen_s, 1e-6) for track in self.tracks])
         steps = self._steps(found)
         pairs: list[tuple[int, int]] = []
         if self.speed_px_s is not None:
             pairs = self._match(steps - (self.speed_px_s * since_s)[:, None])
             live = int((since_s == since_s.min()).sum())
-            if len(pairs) > _AGAIN * min(live, len(found)):
+            self._failed = 0 if len(pairs) > _AGAIN * min(live, len(found)) else self._failed + 1
+            if self._failed < _FAILS:
                 return pairs
         best = pairs
-        for step in np.unique(np.round(steps[np.isfinite(steps)], 1)):
-            if step >= -_REACH * self._size_px / 4:
-                tried = self._match(steps - step)
+        speeds = steps / since_s[:, None]
+        for speed in np.unique(np.round(speeds[np.isfinite(speeds)], 1)).tolist():
+            if speed >= -_STILL * self._size_px:
+                tried = self._match(steps - (speed * since_s)[:, None])
                 best = tried if len(tried) > len(best) else best
         return best
 
@@ -139,7 +152,9 @@ class Following:
         """Pairs of row and column, each once, the best fit first."""
         off = np.abs(off)
         rows, columns = np.nonzero(off <= _REACH * self._size_px)
-        order = np.argsort(off[rows, columns], kind="stable")
+        # What was seen once only may be a trace of a garbled picture: it stands back.
+        once = np.array([track.sightings == 1 for track in self.tracks])
+        order = np.argsort(off[rows, columns] + once[rows] * _REACH * self._size_px, kind="stable")
         pairs: dict[int, int] = {}
         for i, j in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
             if i not in pairs and j not in pairs.values():
