@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgesdk.apps.cores import share_cores
 from edgesdk.apps.folder import App
+from edgesdk.apps.inspecting import inspection_of, make_inspector, trigger_of
 from edgesdk.apps.naming import named_sources, of_stream
 from edgesdk.apps.program import Program, Scene
 from edgesdk.backends import load_backend_for
@@ -25,6 +26,7 @@ from edgesdk.model import Model, read_model
 from edgesdk.pipeline import (
     Flushing,
     Inference,
+    InspectParts,
     Paced,
     Packet,
     Pipeline,
@@ -40,6 +42,7 @@ from edgesdk.pipeline import (
     open_source,
 )
 from edgesdk.pipeline.pipeline import STOP_S
+from edgesdk.signals import Trigger
 from edgesdk.sinks import SinkFacts, StreamFacts, opened_sinks
 from edgesdk.sinks.places import check_no_source
 from edgesdk.spec import ModelSpec
@@ -77,6 +80,8 @@ class RunRequest:
     """How long the first picture of each camera is waited for; infinity: for ever."""
     parallel: int = 0
     """Frames that a CPU works on at once (`share_cores`); 0: chosen."""
+    trigger: str = ""
+    """URI of what fires for each part, or "passage"; empty: what app.toml says."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,8 @@ class RunModel:
     where: str
     bundle: Bundle | None = None
     """None: a float model."""
+    inspect: InspectParts | None = None
+    """The stage that it works in, of a model that inspects parts; None: it is a detector."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +135,13 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
     The sources are opened first, then the sinks, then the model; files are made with the first
     frame. Raises UsageError, MissingExtra, DataError, BundleError, ModelError or BackendError.
     """
-    with ExitStack() as unused:
+    wanted = sources_of(app, request)
+    with (
+        trigger_of(request.trigger or app.trigger, len(wanted)) as trigger,
+        ExitStack() as unused,
+    ):
         sources = []
-        for name, text in sources_of(app, request):
+        for name, text in wanted:
             source = _opened(text, request)
             sources.append((name, source))
             unused.callback(source.close)
@@ -139,7 +150,8 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
         for _, source in sources:
             if isinstance(source, Camera):
                 source.start()  # All at once: what follows waits for the size of each in turn.
-        streams = tuple(_stream(app, request, chosen, name, source) for name, source in sources)
+        chosen = replace(chosen, inspect=inspection_of(chosen))
+        streams = tuple(_stream(app, request, chosen, named, trigger) for named in sources)
         for path in _written(streams):
             check_no_source(path, [source.name for _, source in sources])
         with (
@@ -173,14 +185,19 @@ def _with_model(
         closing(pictures_of(session, chosen.spec.preprocess)) as pictures,
     ):
         del engine  # its bytes are in the session now, and a board has one memory
-        detector = replace(make_detector(chosen, session), pictures=pictures.runner)
-        wait_s = request.batch_wait_ms / 1e3
-        inference = Inference(detector, batch, wait_s, shares.parallel)
+        inference: Inference | None = None
+        if chosen.inspect is not None and all(chosen.inspect in own for _, own in streams):
+            inspector = make_inspector(chosen, session, batch, pictures.runner)
+            chosen.inspect.load(inspector, shares.parallel)
+        else:
+            detector = replace(make_detector(chosen, session), pictures=pictures.runner)
+            wait_s = request.batch_wait_ms / 1e3
+            inference = Inference(detector, batch, wait_s, shares.parallel)
         pipeline = Pipeline.of(
             [
                 Stream(
                     stream.source,
-                    (*detect_stages(detector, inference), *stages),
+                    (*(detect_stages(detector, inference) if inference else ()), *stages),
                     (*stream.sinks, *sinks),
                     request.policy,
                     stream.name,
@@ -254,7 +271,9 @@ def make_detector(chosen: RunModel, runner: Runner) -> Detector:
     if decoder.task != "detect":
         raise ModelError(
             f"{chosen.where}: its decoder {chosen.spec.decoder['type']!r} is for {decoder.task};"
-            " a run needs a detector"
+            " this run needs a detector",
+            "a model that inspects parts runs in an app that finds them:"
+            f" edgesdk run line_inspection --bundle {chosen.where}",
         )
     if len(chosen.model.inputs) != 1:
         names = ", ".join(spec.name for spec in chosen.model.inputs)
@@ -293,11 +312,16 @@ def _opened(text: str, request: RunRequest) -> Source:
 
 
 def _stream(
-    app: App, request: RunRequest, chosen: RunModel, name: str, source: Source
+    app: App,
+    request: RunRequest,
+    chosen: RunModel,
+    named: tuple[str, Source],
+    trigger: Trigger | None,
 ) -> tuple[PreparedStream, tuple[Stage, ...]]:
     """A source with what is its own: the app's code with its state, and its files."""
+    name, source = named
     events, video = _outputs(app, request, name)
-    scene = Scene(chosen.spec.labels, *source.size, source.fps)
+    scene = Scene(chosen.spec.labels, *source.size, source.fps, chosen.inspect, trigger)
     with blame(app.name, name):
         program = app.program(app.settings, scene)
         stages = tuple(program.stages())

@@ -44,6 +44,12 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
     metavar="URI",
     help="Where else events go, such as sqlite:events.db or mqtt://broker/topic. Several times.",
 )
+@click.option(
+    "--trigger",
+    default="",
+    metavar="URI",
+    help="What fires for each part on a line, such as modbus://host/input/1; or passage.",
+)
 @click.option("--backend", default="onnxruntime", show_default=True, help="What runs the model.")
 @click.option(
     "--threads",
@@ -94,6 +100,7 @@ def command(
     events: Path | None,
     video: Path | None,
     sinks: tuple[str, ...],
+    trigger: str,
     backend: str,
     threads: int,
     parallel: int,
@@ -135,6 +142,7 @@ def command(
         sinks,
         wait,
         parallel,
+        trigger,
     )
     if print_pipeline:
         show_pipelines(sources_of(app, request), as_json)

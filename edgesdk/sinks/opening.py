@@ -28,6 +28,8 @@ KINDS: Mapping[str, str] = {
     "https": "edgesdk.sinks.webhook",
     "prometheus": "edgesdk.sinks.metrics",
     "web": "edgesdk.web",
+    "modbus": "edgesdk.signals.modbus_output",
+    "gpio": "edgesdk.signals.gpio_output",
 }
 """Kind -> the module that makes it; loaded when one is named, so that no run pays for others."""
 
