@@ -1,8 +1,8 @@
 """Statistical process control: is the line still what it was when it was set up?
 
 Two Shewhart charts over groups of parts that follow each other: the share of rejects (a p chart)
-and the median score of the parts, which a few rejects do not move (its spread is that of the groups'
-medians themselves, since parts that follow each other are alike). A light that fades or a lens that gets dirty moves
+and the median score, which a few rejects do not move (its spread is that of the medians themselves,
+since parts that follow each other are alike). A light that fades or a lens that gets dirty moves
 the scores long before it moves the rejects. (Montgomery, "Introduction to Statistical Quality
 Control", 7.2 and 6.2; the runs rule is that of the Western Electric handbook.)
 """
