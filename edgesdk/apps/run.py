@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgesdk.apps.cores import share_cores
 from edgesdk.apps.folder import App
+from edgesdk.apps.inspecting import inspection_of, make_inspector
 from edgesdk.apps.naming import named_sources, of_stream
 from edgesdk.apps.program import Program, Scene
 from edgesdk.backends import load_backend_for
@@ -24,6 +25,7 @@ from edgesdk.errors import ModelError, UsageError
 from edgesdk.model import Model, read_model
 from edgesdk.pipeline import (
     Inference,
+    InspectParts,
     Paced,
     Packet,
     Pipeline,
@@ -90,6 +92,8 @@ class RunModel:
     where: str
     bundle: Bundle | None = None
     """None: a float model."""
+    inspect: InspectParts | None = None
+    """The stage that it works in, of a model that inspects parts; None: it is a detector."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,7 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
         for _, source in sources:
             if isinstance(source, Camera):
                 source.start()  # All at once: what follows waits for the size of each in turn.
+        chosen = replace(chosen, inspect=inspection_of(chosen))
         streams = tuple(_stream(app, request, chosen, name, source) for name, source in sources)
         with (
             opened_sinks(_sink_uris(app, request), _facts(app, chosen, streams)) as opened,
@@ -166,14 +171,19 @@ def _with_model(
         closing(pictures_of(session, chosen.spec.preprocess)) as pictures,
     ):
         del engine  # its bytes are in the session now, and a board has one memory
-        detector = replace(make_detector(chosen, session), pictures=pictures.runner)
-        wait_s = request.batch_wait_ms / 1e3
-        inference = Inference(detector, batch, wait_s, shares.parallel)
+        inference: Inference | None = None
+        if chosen.inspect is not None and all(chosen.inspect in own for _, own in streams):
+            inspector = make_inspector(chosen, session, batch, pictures.runner)
+            chosen.inspect.load(inspector, shares.parallel)
+        else:
+            detector = replace(make_detector(chosen, session), pictures=pictures.runner)
+            wait_s = request.batch_wait_ms / 1e3
+            inference = Inference(detector, batch, wait_s, shares.parallel)
         pipeline = Pipeline.of(
             [
                 Stream(
                     stream.source,
-                    (*detect_stages(detector, inference), *stages),
+                    (*(detect_stages(detector, inference) if inference else ()), *stages),
                     (*stream.sinks, *sinks),
                     request.policy,
                     stream.name,
@@ -247,7 +257,9 @@ def make_detector(chosen: RunModel, runner: Runner) -> Detector:
     if decoder.task != "detect":
         raise ModelError(
             f"{chosen.where}: its decoder {chosen.spec.decoder['type']!r} is for {decoder.task};"
-            " a run needs a detector"
+            " this run needs a detector",
+            "a model that inspects parts runs in an app that finds them:"
+            f" edgesdk run line_inspection --bundle {chosen.where}",
         )
     if len(chosen.model.inputs) != 1:
         names = ", ".join(spec.name for spec in chosen.model.inputs)
@@ -290,7 +302,7 @@ def _stream(
 ) -> tuple[PreparedStream, tuple[Stage, ...]]:
     """A source with what is its own: the app's code with its state, and its files."""
     events, video = _outputs(app, request, source, name)
-    scene = Scene(chosen.spec.labels, *source.size, source.fps)
+    scene = Scene(chosen.spec.labels, *source.size, source.fps, chosen.inspect)
     with blame(app.name, name):
         program = app.program(app.settings, scene)
         stages = tuple(program.stages())

@@ -9,6 +9,7 @@ from edgesdk.pipeline.packet import Event, Packet
 from edgesdk.pipeline.pipeline import Pipeline
 from edgesdk.pipeline.protocols import (
     BatchStage,
+    Remembers,
     Sink,
     Source,
     SourceStats,
@@ -39,6 +40,7 @@ __all__ = [
     "Packet",
     "Pipeline",
     "Policy",
+    "Remembers",
     "RunSummary",
     "Sink",
     "Source",

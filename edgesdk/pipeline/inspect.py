@@ -32,9 +32,15 @@ class InspectParts:
     joined = 0
 
     def __init__(self, threshold: float | None = None, inspect: Inspects | None = None) -> None:
-        """`threshold` is the model's own; `inspect` may be set later, before the run begins."""
+        """`threshold` is the model's own; the model itself may be given later, by `load`."""
         self.threshold = threshold
-        self.inspect = inspect
+        self.parallel = 1
+        self._inspect = inspect
+
+    def load(self, inspect: Inspects, parallel: int = 1) -> None:
+        """The model, before the run begins; `parallel` threads may call it at once."""
+        self._inspect = inspect
+        self.parallel = parallel
 
     def __call__(self, packet: Packet) -> Packet:
         """Inspect the parts of one packet."""
@@ -47,10 +53,10 @@ class InspectParts:
         return [self(packet) for packet in packets]
 
     def _inspected(self, part: Part) -> Part:
-        if part.error or not part.views or self.inspect is None:
+        if part.error or not part.views or self._inspect is None:
             return part
         try:
-            found = self.inspect([view.picture for view in part.views])
+            found = self._inspect([view.picture for view in part.views])
         except Exception as error:  # noqa: BLE001 - whatever it was: a part that was not judged fails
             _log.warning("part %d cannot be inspected: %s", part.number, error, exc_info=True)
             message = error.message if isinstance(error, EdgeError) else repr(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,7 +21,7 @@ from edgesdk.vision.inspected import Inspected
 class ReadsParts(Protocol):
     """A decoder of the task "inspect"."""
 
-    def decode(self, outputs: dict[str, Array], placement: Placement) -> Inspected:
+    def decode(self, outputs: Mapping[str, Array], placement: Placement) -> Inspected:
         """What the outputs for one picture say. Raises ModelError when they are not its head's."""
         ...
 
@@ -34,7 +34,7 @@ class Good:
     good: int
     """Index of the class of parts that pass."""
 
-    def decode(self, outputs: dict[str, Array], placement: Placement) -> Inspected:
+    def decode(self, outputs: Mapping[str, Array], placement: Placement) -> Inspected:
         """A score 0..1 and no heat map. Raises ModelError as the classifier's decoder does."""
         classes: Classification = self.decoder.decode(outputs, placement)
         return Inspected(float(1 - classes.scores[self.good]))
@@ -76,7 +76,7 @@ class Inspector:
             for i, (_, placement) in enumerate(prepared)
         ]
 
-    def _check(self, outputs: dict[str, Array]) -> None:
+    def _check(self, outputs: Mapping[str, Array]) -> None:
         for name, output in outputs.items():
             if output.ndim == 0 or len(output) != self.batch:
                 raise ModelError(
