@@ -1,6 +1,6 @@
 """Where events, pictures and figures go: one module a kind, named by URI."""
 
-from edgesdk.sinks.facts import SinkFacts, StreamFacts
+from edgesdk.sinks.facts import ModelFacts, SinkFacts, StreamFacts
 from edgesdk.sinks.opening import (
     Addressed,
     Flushing,
@@ -17,6 +17,7 @@ __all__ = [
     "Addressed",
     "Flushing",
     "Measured",
+    "ModelFacts",
     "Observer",
     "OpenedSinks",
     "SinkFacts",

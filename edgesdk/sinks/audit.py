@@ -55,14 +55,15 @@ def make_sink(uri: SinkUri, facts: SinkFacts) -> AuditSink:
             "write its events with jsonl:, csv: or sqlite:",
         )
     check_folder_place(uri.path)
+    model = facts.model()
     origin = Origin(
         app=facts.app,
         run_id=facts.run_id,
-        digest=facts.model.digest,
-        model=facts.model.what,
-        backend=facts.model.backend,
+        digest=model.digest,
+        model=model.what,
+        backend=model.backend,
         edgesdk=__version__,
-        settings=facts.model.settings,
+        settings=model.settings,
     )
     room = round(options.file_mb * 1e6), round(options.limit_gb * 1e9)
     return AuditSink(uri.name, LogWriter(uri.path, origin, *room))

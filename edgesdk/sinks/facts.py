@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -62,8 +62,9 @@ class SinkFacts:
     """Class names in the order of the class index."""
     columns: Sequence[str] = ()
     """Columns of the table of counts, also those that stay 0."""
-    model: ModelFacts = field(default_factory=ModelFacts)
-    """Empty where it is not known, as in tests."""
+    model: Callable[[], ModelFacts] = ModelFacts
+    """Asked by those sinks that keep it, since it may take a while; empty where it is not known, as
+    in tests."""
     run_id: str = field(default_factory=new_run_id)
     """Part of every event's id."""
 
