@@ -13,6 +13,8 @@ from edgesdk.inspection.verdict import Verdict
 FORMAT = 1
 SUFFIX = ".audit"
 BUSY_S = 5.0
+CACHE_KB = 256
+"""Of the file in memory while it is written: records are only appended."""
 
 VERDICT = tuple(field.name for field in dataclasses.fields(Verdict))
 _KINDS = {int: "INTEGER", bool: "INTEGER", float: "REAL"}
@@ -48,6 +50,7 @@ def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KB}")
     except sqlite3.Error:
         connection.close()
         raise
