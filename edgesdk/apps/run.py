@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ from edgesdk.apps.folder import App
 from edgesdk.apps.inspecting import inspection_of, make_inspector, trigger_of
 from edgesdk.apps.naming import named_sources, of_stream
 from edgesdk.apps.program import Program, Scene
-from edgesdk.backends import load_backend_for
+from edgesdk.backends import load_backend, load_backend_for
 from edgesdk.backends.base import ShowProgress, no_progress
 from edgesdk.backends.pictures import pictures_of
 from edgesdk.bundle import Bundle, open_bundle
@@ -43,7 +44,7 @@ from edgesdk.pipeline import (
 )
 from edgesdk.pipeline.pipeline import STOP_S
 from edgesdk.signals import Trigger
-from edgesdk.sinks import SinkFacts, StreamFacts, opened_sinks
+from edgesdk.sinks import ModelFacts, SinkFacts, StreamFacts, opened_sinks
 from edgesdk.sinks.places import check_no_source
 from edgesdk.spec import ModelSpec
 from edgesdk.tensors import Runner
@@ -155,7 +156,7 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
         for path in _written(streams):
             check_no_source(path, [source.name for _, source in sources])
         with (
-            opened_sinks(_sink_uris(app, request), _facts(app, chosen, streams)) as opened,
+            opened_sinks(_sink_uris(app, request), _facts(app, request, chosen, streams)) as opened,
             _with_model(
                 request, chosen, streams, (*opened.guarded, *sinks), opened.sinks
             ) as prepared,
@@ -211,7 +212,10 @@ def _with_model(
 
 
 def _facts(
-    app: App, chosen: RunModel, streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]]
+    app: App,
+    request: RunRequest,
+    chosen: RunModel,
+    streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]],
 ) -> SinkFacts:
     """What sinks are told of the run."""
     made = [stream for stream, _ in streams]
@@ -234,6 +238,18 @@ def _facts(
         ),
         labels=chosen.spec.labels,
         columns=made[0].program.columns,
+        model=partial(model_facts, app, chosen, request.backend),
+    )
+
+
+def model_facts(app: App, chosen: RunModel, backend: str) -> ModelFacts:
+    """What the events of a run come from."""
+    version = load_backend(backend).probe().version
+    return ModelFacts(
+        digest=chosen.digest,
+        what=f"{chosen.kind} ({chosen.precision})",
+        backend=f"{backend} {version}".strip(),
+        settings=app.table,
     )
 
 

@@ -13,7 +13,6 @@ import csv
 import dataclasses
 import io
 import json
-import math
 import os
 import tempfile
 from collections.abc import Callable, Sequence

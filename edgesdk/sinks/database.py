@@ -27,6 +27,9 @@ COMMIT_S = 0.25
 WAITING = 10_000
 """Events that may wait for the disk; then the pipeline waits."""
 CLOSE_S = 10.0
+CACHE_KB = 256
+"""Of the file in memory: rows are only appended, so more of it helps nobody. SQLite's own 2 MB fill
+over the first hours of a run, which looks like a leak."""
 BUSY_S = 5.0
 """How long another process may hold the file locked."""
 OWN_COLUMNS = ("id", "stream", "time_utc")
@@ -143,6 +146,7 @@ def _connected(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KB}")
     except sqlite3.Error:
         connection.close()
         raise

@@ -22,6 +22,7 @@ KINDS: Mapping[str, str] = {
     "video": "edgesdk.sinks.files",
     "sqlite": "edgesdk.sinks.database",
     "snapshots": "edgesdk.sinks.snapshots",
+    "audit": "edgesdk.sinks.audit",
     "mqtt": "edgesdk.sinks.mqtt",
     "mqtts": "edgesdk.sinks.mqtt",
     "http": "edgesdk.sinks.webhook",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edgesdk.sinks.audit import AuditOptions
 from edgesdk.sinks.database import DatabaseOptions
 from edgesdk.sinks.mqtt import MqttOptions
 from edgesdk.sinks.opening import KINDS
@@ -26,6 +27,7 @@ SECTIONS = {text.partition("\n")[0]: text for text in PAGE.split("\n## ")}
         ("mqtt://user:password@host:port/topic", MqttOptions),
         ("http:// and https://", WebhookOptions),
         ("snapshots:DIR", SnapshotOptions),
+        ("audit:FOLDER", AuditOptions),
         ("web://host:port", PageOptions),
     ],
 )
