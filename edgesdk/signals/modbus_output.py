@@ -30,8 +30,8 @@ class ModbusOutputOptions(OutputOptions):
     heartbeat_coil: int = NONE
     """Changes each `heartbeat` while the pipeline is alive: a PLC sees when it is not."""
     part_register: int = NONE
-    """Holding register with the number of the last part, counted from 1, modulo 65536: a PLC sees
-    when it has missed one."""
+    """Holding register with the number of the last part, 1 to 65535 and then from 1 again, so that
+    a PLC sees when it has missed one; 0 in the safe state."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
