@@ -20,7 +20,7 @@ class ModbusOutputOptions(OutputOptions):
     """What may stand after the "?"; numbers of coils and registers are counted from 0."""
 
     unit: int = 1
-    """Unit id of the PLC, 0 to 247."""
+    """Unit id of the PLC, 0 to 255; many that speak TCP themselves do not look at it."""
     timeout_s: float = 0.3
     """An answer that takes longer counts as a lost connection."""
     pass_coil: int = NONE
