@@ -66,9 +66,9 @@ def test_the_broker_is_stopped_and_the_plc_killed_under_load(tmp_path: Path) -> 
                 time.sleep(0.05)
 
         load(0.8)
-        killed_ns = time.monotonic_ns()
         broker.stop()  # in order: what it has taken and not handed on yet is its own to keep
         plc.stop(signal.SIGKILL)
+        killed_ns = time.monotonic_ns()
         load(0.8)
         broker.start()
         back_ns = time.monotonic_ns()
@@ -95,7 +95,7 @@ def check_the_wire(
     PLC got is right, for the part whose number it got with it, and not earlier than it was due."""
     coil = [row for row in written if (row.table, row.address) == ("coil", COIL)]
     assert coil[0].value == coil[-1].value == 1
-    assert not [row for row in written if killed_ns + 100 * MS < row.at_ns < back_ns]
+    assert not [row for row in written if killed_ns < row.at_ns < back_ns]
     assert next(row for row in coil if row.at_ns >= back_ns).value == 1
     level, number = 1, 0
     got: Counter[int] = Counter()
