@@ -14,9 +14,16 @@ from numpy.typing import NDArray
 
 from edgesdk.apps.cores import share_cores
 from edgesdk.apps.folder import App
-from edgesdk.apps.inspecting import inspection_of, make_inspector, trigger_of
+from edgesdk.apps.inspecting import (
+    classification_of,
+    inspection_of,
+    make_classifier,
+    make_inspector,
+    parts_reader,
+    trigger_of,
+)
 from edgesdk.apps.naming import named_sources, of_stream
-from edgesdk.apps.program import Program, Scene
+from edgesdk.apps.program import Program, Scene, Writes
 from edgesdk.backends import load_backend, load_backend_for
 from edgesdk.backends.base import ShowProgress, no_progress
 from edgesdk.backends.pictures import pictures_of
@@ -25,6 +32,7 @@ from edgesdk.capture import Camera, Recovery
 from edgesdk.errors import ModelError, UsageError
 from edgesdk.model import Model, read_model
 from edgesdk.pipeline import (
+    ClassifyPictures,
     Flushing,
     Inference,
     InspectParts,
@@ -36,6 +44,7 @@ from edgesdk.pipeline import (
     Source,
     Stage,
     Stream,
+    Unread,
     VideoFile,
     blame,
     detect_stages,
@@ -100,6 +109,8 @@ class RunModel:
     """None: a float model."""
     inspect: InspectParts | None = None
     """The stage that it works in, of a model that inspects parts; None: it is a detector."""
+    classify: ClassifyPictures | None = None
+    """The stage that it works in, of a classifier in an app that classifies whole pictures."""
 
 
 @dataclass(frozen=True)
@@ -151,8 +162,10 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
         for _, source in sources:
             if isinstance(source, Camera):
                 source.start()  # All at once: what follows waits for the size of each in turn.
-        chosen = replace(chosen, inspect=inspection_of(chosen))
+        chosen = replace(chosen, inspect=inspection_of(chosen), classify=classification_of(chosen))
         streams = tuple(_stream(app, request, chosen, named, trigger) for named in sources)
+        if _used(chosen.inspect, streams):
+            parts_reader(chosen)  # Its errors come before anything is begun.
         for path in _written(streams):
             check_no_source(path, [source.name for _, source in sources])
         with (
@@ -187,9 +200,12 @@ def _with_model(
     ):
         del engine  # its bytes are in the session now, and a board has one memory
         inference: Inference | None = None
-        if chosen.inspect is not None and all(chosen.inspect in own for _, own in streams):
+        if chosen.inspect is not None and _used(chosen.inspect, streams):
             inspector = make_inspector(chosen, session, batch, pictures.runner)
             chosen.inspect.load(inspector, shares.parallel)
+        elif chosen.classify is not None and _used(chosen.classify, streams):
+            classifier = make_classifier(chosen, session, batch, pictures.runner)
+            chosen.classify.load(classifier, batch, shares.parallel)
         else:
             detector = replace(make_detector(chosen, session), pictures=pictures.runner)
             wait_s = request.batch_wait_ms / 1e3
@@ -209,6 +225,11 @@ def _with_model(
         )
         prepared = tuple(stream for stream, _ in streams)
         yield PreparedRun(pipeline, chosen, prepared, opened, (*known, *pictures.warnings))
+
+
+def _used(stage: Stage | None, streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]]) -> bool:
+    """The apps of all streams have put this stage among their own."""
+    return stage is not None and all(stage in own for _, own in streams)
 
 
 def _facts(
@@ -337,12 +358,23 @@ def _stream(
     """A source with what is its own: the app's code with its state, and its files."""
     name, source = named
     events, video = _outputs(app, request, name)
-    scene = Scene(chosen.spec.labels, *source.size, source.fps, chosen.inspect, trigger)
+    scene = Scene(
+        chosen.spec.labels,
+        *source.size,
+        source.fps,
+        chosen.inspect,
+        trigger,
+        chosen.classify,
+        source.count,
+        (lambda: source.unread) if isinstance(source, Unread) else dict,
+        name,
+    )
     with blame(app.name, name):
         program = app.program(app.settings, scene)
         stages = tuple(program.stages())
     files: list[Sink] = [event_file(events, program.event, bool(name))] if events else []
     files += [VideoFile(video, source.fps, program.draw)] if video else []
+    files += program.sinks() if isinstance(program, Writes) else []
     return PreparedStream(name, source, program, events, video, tuple(files)), stages
 
 

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from edgesdk import _config
 from edgesdk.apps import App, PreparedRun
+from edgesdk.apps.program import Writes
 from edgesdk.cli._console import console as make_console
 from edgesdk.cli._run_tables import (
     counts_table,
@@ -148,7 +149,9 @@ def tell_failures(summary: RunSummary) -> bool:
 
 
 def _files(run: PreparedRun) -> list[Path]:
-    return [p for stream in run.streams for p in (stream.events, stream.video) if p is not None]
+    files = [p for each in run.streams for p in (each.events, each.video) if p is not None]
+    programs = (each.program for each in run.streams)
+    return [*files, *(p for each in programs if isinstance(each, Writes) for p in each.files())]
 
 
 def _first(paths: Sequence[Path | None]) -> str | None:

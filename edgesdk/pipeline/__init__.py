@@ -1,5 +1,6 @@
 """Frames from a source through stages into sinks, timed, bounded and stoppable."""
 
+from edgesdk.pipeline.classify import ClassifyPictures
 from edgesdk.pipeline.detect import Inference, Step, detect_stages
 from edgesdk.pipeline.errors import StageError, blame
 from edgesdk.pipeline.event_files import event_file
@@ -16,6 +17,7 @@ from edgesdk.pipeline.protocols import (
     SourceStats,
     Stage,
     StateChange,
+    Unread,
     Watched,
 )
 from edgesdk.pipeline.sinks import Collect, VideoFile
@@ -32,6 +34,7 @@ from edgesdk.pipeline.summary import (
 
 __all__ = [
     "BatchStage",
+    "ClassifyPictures",
     "Collect",
     "Event",
     "Flushing",
@@ -55,6 +58,7 @@ __all__ = [
     "Stream",
     "StreamSummary",
     "ThreadLoad",
+    "Unread",
     "VideoFile",
     "Watched",
     "blame",
