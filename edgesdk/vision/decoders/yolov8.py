@@ -19,6 +19,7 @@ from edgesdk.errors import ModelError
 from edgesdk.geometry import Boxes, Placement
 from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array, Floats
+from edgesdk.vision.grid import cell_count
 from edgesdk.vision.nms import NmsSettings, best_detections
 from edgesdk.vision.outputs import output
 
@@ -43,10 +44,7 @@ class Decoder:
 
     def __init__(self, settings: Settings, preprocess: Preprocess) -> None:
         self._settings = settings
-        self._count = sum(
-            -(-preprocess.width // stride) * -(-preprocess.height // stride)
-            for stride in settings.strides
-        )
+        self._count = cell_count(preprocess.width, preprocess.height, settings.strides)
 
     def decode(self, outputs: Mapping[str, Array], placement: Placement) -> Detections:
         """Boxes in pixels of the picture. Raises ModelError for another shape than 1x(4+C)xN."""
