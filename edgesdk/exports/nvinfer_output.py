@@ -76,7 +76,7 @@ def _classes_of(kind: str, model: Model) -> int:
 
 def _detector_differences(kind: str, spec: ModelSpec, settings: BoxSettings) -> Iterator[str]:
     yield (
-        f"nvinfer has no parser for the outputs of a {kind} head. Without a library that has one "
+        f"nvinfer has no parser for the outputs of {kind}. Without a library that has one "
         "(parse-bbox-func-name and custom-lib-path) it finds nothing. Or take network-type=100 and "
         "output-tensor-meta=1, and decode the tensors in the app"
     )

@@ -72,4 +72,5 @@ def best_of(parts: Sequence[Found], placement: Placement, settings: NmsSettings)
 def expectation(bins: Floats) -> Floats:
     """Mean bin under a softmax over the bins, for four sides; (N, 4 * B) to (N, 4)."""
     sides = bins.reshape(len(bins), 4, bins.shape[1] // 4)
-    return np.matmul(softmax(sides), np.arange(sides.shape[2], dtype=np.float32))
+    mean: Floats = np.matmul(softmax(sides), np.arange(sides.shape[2], dtype=np.float32))
+    return mean

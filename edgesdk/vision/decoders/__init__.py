@@ -13,9 +13,11 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, Literal, Protocol, TypeAlias
 
+import numpy as np
+
 from edgesdk import _config
 from edgesdk.detections import Detections
-from edgesdk.errors import ConfigError, UnknownName
+from edgesdk.errors import ConfigError, EdgeError, ModelError, UnknownName
 from edgesdk.geometry import Placement
 from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array
@@ -81,6 +83,31 @@ def make_decoder(table: Mapping[str, Any], where: str, preprocess: Preprocess) -
     settings = decoder_settings(table, where)
     decoder: Decoder = _module(table, where).Decoder(settings, preprocess)
     return decoder
+
+
+def types_that_fit(outputs: Mapping[str, Array], preprocess: Preprocess) -> tuple[str, ...]:
+    """Types whose decoder, with its default settings, takes outputs of these shapes."""
+    blank = {name: np.zeros(value.shape, value.dtype) for name, value in outputs.items()}
+    placement = preprocess.placement(preprocess.width, preprocess.height)
+    fits = []
+    for kind in decoder_types():
+        try:
+            make_decoder({"type": kind}, "the spec", preprocess).decode(blank, placement)
+        except EdgeError:
+            continue
+        fits.append(kind)
+    return tuple(fits)
+
+
+def with_types(
+    error: ModelError, outputs: Mapping[str, Array], preprocess: Preprocess
+) -> ModelError:
+    """The error of a decoder whose outputs these are not, with the types that would take them."""
+    fits = types_that_fit(outputs, preprocess)
+    if not fits:
+        return error
+    kinds = " or ".join(f'type = "{kind}"' for kind in fits)
+    return ModelError(error.message, f"outputs of these shapes are read by {kinds}; {error.hint}")
 
 
 def decoder_settings(table: Mapping[str, Any], where: str) -> object:

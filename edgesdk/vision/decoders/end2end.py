@@ -2,8 +2,9 @@
 
 A row is one box: left, top, right, bottom in pixels of the input, its score and its class.
 YOLOv10 and YOLO26 give it, and Ultralytics' export with `nms=True`; rows of zeros fill up what
-was not found. YOLOv7's `--end2end --max-wh` gives K x 7: the picture's index in the batch comes
-first, and the class before the score.
+was not found. Ultralytics' RT-DETR (8.4) gives centre and size as shares of the input. YOLOv7's
+`--end2end --max-wh` gives K x 7: the picture's index in the batch comes first, and the class
+before the score.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from edgesdk.detections import Detections
 from edgesdk.geometry import Placement
 from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array
+from edgesdk.vision.boxes import BoxForm, corners, in_pixels
 from edgesdk.vision.nms import BoxSettings, best_detections
 from edgesdk.vision.outputs import falling, output
 
@@ -28,6 +30,10 @@ class Settings(BoxSettings):
 
     columns: Literal["xyxy score class", "batch xyxy class score"] = "xyxy score class"
     """What stands in a row; the second is K x 7."""
+    box_form: BoxForm = "xyxy"
+    """Order of a box's numbers; "cxcywh" for Ultralytics' RT-DETR."""
+    normalized: bool = False
+    """The boxes are shares 0..1 of the input, as that RT-DETR's; false: pixels."""
     output: str = ""
     """Name of the output; empty: the only one."""
 
@@ -38,14 +44,17 @@ class Decoder:
     task: Literal["detect"] = "detect"
 
     def __init__(self, settings: Settings, preprocess: Preprocess) -> None:
-        del preprocess  # the boxes are in pixels already
         self._settings = settings
+        self._width, self._height = preprocess.width, preprocess.height
 
     def decode(self, outputs: Mapping[str, Array], placement: Placement) -> Detections:
         """Boxes in pixels of the picture. Raises ModelError for another shape than 1xKx6."""
-        boxes, score, class_id = self._parts(outputs)
+        raw, score, class_id = self._parts(outputs)
+        boxes = corners(raw, self._settings.box_form)
+        if self._settings.normalized:
+            boxes = in_pixels(boxes, self._width, self._height)
         return best_detections(
-            boxes.astype(np.float32, copy=False),
+            boxes,
             score.astype(np.float32, copy=False),
             # An engine's padding may be any number: its score drops it, not its class.
             np.nan_to_num(class_id).astype(np.int64),

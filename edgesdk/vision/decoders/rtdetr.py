@@ -4,10 +4,11 @@ Boxes are cx, cy, w, h as shares 0..1 of the input (Carion et al., "End-to-End O
 Transformers", arXiv:2005.12872; Zhao et al., "DETRs Beat YOLOs on Real-time Object Detection",
 arXiv:2304.08069). Two forms:
 
-    one output 1 x N x (4 + C), the scores after their sigmoid: Ultralytics' export
+    one output 1 x N x (4 + C), the scores after their sigmoid: Ultralytics' export before 8.4
     boxes 1 x N x 4 and logits 1 x N x C: the original code's and Hugging Face's (`pred_boxes`)
 
-An export that ends in labels, boxes and scores is the type `efficientnms`.
+An export that ends in labels, boxes and scores is the type `efficientnms`, one of 1 x N x 6 (the
+best score and its class) the type `end2end`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ from edgesdk.tensors import Array, Floats
 from edgesdk.vision.activations import sigmoid, softmax
 from edgesdk.vision.boxes import corners, in_pixels
 from edgesdk.vision.nms import BoxSettings, best_detections
-from edgesdk.vision.outputs import boxes_and_other, falling, output
+from edgesdk.vision.outputs import boxes_and_other, falling, listed, output
+
+MOST = 2000
+"""More queries or classes has no DETR: an output of that size is another head's."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,11 @@ class Decoder:
                 raise ModelError(
                     f"a DETR head gives 4 + C values for each query, found {rows.shape[1]}",
                     "check the decoder's type in the model's spec",
+                )
+            if max(rows.shape) > MOST:
+                raise ModelError(
+                    f"a DETR has at most {MOST} queries and classes, found {listed(outputs)}",
+                    "so many boxes are a grid's: check the decoder's type in the model's spec",
                 )
             return rows[:, :4], rows[:, 4:].astype(np.float32, copy=False)
         boxes, logits = boxes_and_other(outputs, told.boxes, told.logits, "logits")
