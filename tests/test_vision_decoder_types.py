@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgesdk._config import read_toml
 from edgesdk.detections import Detections
 from edgesdk.errors import ConfigError, ModelError
 from edgesdk.geometry import Placement
@@ -392,3 +395,18 @@ def test_scores_are_compared_in_falling_order_where_rows_change_places() -> None
     assert decoder.groups({"o": rows}).keys() == turned.keys() == {"scores"}
     assert decoder.groups({"o": rows})["scores"] == pytest.approx([0.9, 0.6, 0, 0])
     assert turned["scores"] == pytest.approx([0.9, 0.6, 0, 0])
+
+
+def test_the_default_boxes_of_the_reference_are_those_8732_of_ssd300(
+    tmp_path: Path,
+) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "decoders.md").read_text("utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", page, re.S)
+    (example,) = (block for block in blocks if "priors" in block)
+    spec = tmp_path / "spec.toml"
+    spec.write_text(example)
+    table = read_toml(spec)["decoder"]
+    decoder = make_decoder(table, "spec.toml", Preprocess(300, 300))
+    # 4 x 38 x 38 + 6 x (19 x 19 + 10 x 10 + 5 x 5) + 4 x (3 x 3 + 1): the paper's figure.
+    outputs = {"b": np.zeros((1, 8732, 4), np.float32), "s": np.zeros((1, 8732, 91), np.float32)}
+    assert set(decoder.groups(outputs)) == {"boxes", "scores"}

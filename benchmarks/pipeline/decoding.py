@@ -100,9 +100,9 @@ def measured(head: str, side: int, rows: int, count: int) -> dict[str, Any]:
     postprocess = predicted(side)
     cases: dict[str, Callable[[], object]] = {
         "edgesdk": lambda: decoder.decode({"output": output}, placement),
-        "ultralytics, predict": lambda: postprocess(theirs),
-        "ultralytics, suppression alone": suppression,
-        "ultralytics, suppression alone, torchvision not loaded": without_torchvision(suppression),
+        "ultralytics, predict's postprocess": lambda: postprocess(theirs),
+        "ultralytics, as predict": suppression,
+        "ultralytics, torchvision not loaded": without_torchvision(suppression),
     }
     with torch.inference_mode():
         timed = interleaved(cases, ROUNDS, max(2, 400 // count))
