@@ -340,9 +340,22 @@ def test_outputs_of_another_head_are_refused_with_what_came(
     assert all(text in caught.value.message for text in says), caught.value.message
 
 
-def test_a_count_that_no_output_can_hold_is_refused() -> None:
-    with pytest.raises(ModelError, match="9 of its 3 boxes"):
-        decoded({"type": "efficientnms"}, efficient(num_dets=np.array([[9]], np.int32)))
+@pytest.mark.parametrize("count", [[9], [-1], [], [1, 2], [math.nan]])
+def test_a_count_that_no_output_can_hold_is_refused(count: list[float]) -> None:
+    with pytest.raises(ModelError, match="of its 3 boxes count"):
+        decoded({"type": "efficientnms"}, efficient(num_dets=array(count)))
+
+
+def test_what_is_not_a_number_is_no_box() -> None:
+    rows = array(
+        [[10, 5, 40, 30, 0.9, 1], [math.nan, 5, 40, 30, 0.9, 1], [0, 0, 9, 9, math.nan, 0]]
+    )
+    assert len(decoded({"type": "end2end"}, {"o": rows[None]})) == 1
+    apart = {"boxes": rows[:, :4], "scores": rows[:, 4], "labels": array([1, 1, math.nan])}
+    assert len(decoded({"type": "efficientnms"}, apart)) == 1
+    pair = {"boxes": rows[None, :, :4] / 100, "logits": rows[None, :, 3:]}
+    assert len(decoded({"type": "rtdetr"}, pair)) == 1
+    assert len(decoded({"type": "ssd", "activation": "sigmoid"}, pair)) == 1
 
 
 def test_priors_that_do_not_go_together_are_refused_by_their_numbers() -> None:

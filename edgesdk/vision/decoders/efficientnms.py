@@ -58,7 +58,7 @@ class Decoder:
         boxes = corners(raw, self._settings.box_form)
         if self._settings.normalized:
             boxes = in_pixels(boxes, self._width, self._height)
-        numbers = class_id.astype(np.int64) - self._settings.first_class
+        numbers = np.nan_to_num(class_id).astype(np.int64) - self._settings.first_class
         labelled = numbers >= 0
         score = score.astype(np.float32, copy=False)
         return best_detections(
@@ -77,7 +77,7 @@ class Decoder:
         classes = by_word(outputs, told.classes, "classes", ("class", "label"))
         found = score.size
         if told.count or any("num" in name.lower() for name in outputs):
-            found = int(by_word(outputs, told.count, "count", ("num",)).ravel()[0])
+            found = _number(by_word(outputs, told.count, "count", ("num",)))
         if boxes.size != 4 * score.size or classes.size != score.size or boxes.shape[-1:] != (4,):
             raise ModelError(
                 "boxes, scores and classes should have shapes 1xKx4, 1xK and 1xK for one "
@@ -90,3 +90,8 @@ class Decoder:
                 "check the decoder's key count",
             )
         return boxes.reshape(-1, 4)[:found], score.ravel()[:found], classes.ravel()[:found]
+
+
+def _number(count: Array) -> int:
+    """How many boxes count, by an output of one number; -1: it is none."""
+    return int(count.ravel()[0]) if count.size == 1 and np.isfinite(count).all() else -1
