@@ -23,7 +23,6 @@ from edgesdk.model import Model
 from edgesdk.pictures import PictureSet
 from edgesdk.spec import ModelSpec
 from edgesdk.tensors import Array, FeedSource
-from edgesdk.vision.decoders import with_types
 
 CACHE_BYTES = 128 << 20
 """For the resized pictures, and again for the float model's outputs."""
@@ -78,7 +77,6 @@ class Reference:
         name = float_model.inputs[0].name
         self._samples = Samples(pictures, spec.preprocess if spec else None, name, cache_bytes)
         self._reader = Reader.of(spec)
-        self._preprocess = spec.preprocess if spec else None
         if self._reader.decoder is None:
             self._reader = replace(self._reader, cuts=self._find_cuts())
         self._judge = Judge.of(self._reader.task, self._samples.labelled)
@@ -146,7 +144,7 @@ class Reference:
         def job(sample: Sample, sessions: Sequence[Session]) -> Known:
             self._reader.check_classes(sample)
             outputs = sessions[0].run(self._samples.feed(sample))
-            answer = self._first_answer(outputs, sample)
+            answer = self._reader.answer(outputs, sample)
             copies = {name: value.copy() for name, value in outputs.items()}
             return Known(replace(sample, content={}), answer, None, copies)
 
@@ -159,15 +157,6 @@ class Reference:
             card = self._judge.card(known.answer, known.sample)
             result.append(replace(known, card=card, outputs=outputs))
         return result
-
-    def _first_answer(self, outputs: Mapping[str, Array], sample: Sample) -> Answer:
-        """Of the float model: here it shows whether the spec names the right decoder."""
-        try:
-            return self._reader.answer(outputs, sample)
-        except ModelError as error:
-            if self._preprocess is None:
-                raise
-            raise with_types(error, outputs, self._preprocess) from error
 
     def _run_candidate(
         self, candidate: Model, indices: Sequence[int], progress: Progress

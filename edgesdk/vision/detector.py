@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesdk.detections import Detections
-from edgesdk.errors import ModelError
 from edgesdk.geometry import Placement
 from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array, Floats, PictureRunner, Runner
-from edgesdk.vision.decoders import DetectionDecoder, with_types
+from edgesdk.vision.decoders import DetectionDecoder
 
 
 @dataclass(frozen=True)
@@ -48,11 +47,5 @@ class Detector:
         return self.runner.run({self.input_name: tensor})
 
     def decode(self, outputs: dict[str, Array], placement: Placement) -> Detections:
-        """Third step: boxes in pixels of the picture.
-
-        Raises ModelError when the outputs are not the decoder's; it names the types that fit.
-        """
-        try:
-            return self.decoder.decode(outputs, placement)
-        except ModelError as error:
-            raise with_types(error, outputs, self.preprocess) from error
+        """Third step: boxes in pixels of the picture."""
+        return self.decoder.decode(outputs, placement)
