@@ -13,7 +13,7 @@ from edgesdk.geometry import Placement
 from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array
 from edgesdk.vision.decoders import make_decoder
-from edgesdk.vision.nms import nms
+from edgesdk.vision.suppression import nms
 
 HEADS = Path(__file__).parent / "heads"
 ROUNDING_PX = 2e-3

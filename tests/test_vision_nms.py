@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgesdk.geometry import Placement
-from edgesdk.vision.nms import CANDIDATES, FEW, NmsSettings, best_detections, nms
+from edgesdk.vision.nms import NmsSettings, best_detections
+from edgesdk.vision.suppression import CANDIDATES, FEW, nms
 
 SAME = Placement(1.0, 1.0, 0.0, 0.0, 640, 480)
 
