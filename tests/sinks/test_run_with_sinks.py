@@ -18,6 +18,7 @@ from edgesdk._resources import data_folder
 from edgesdk.apps import RunRequest, load_app, prepare_run
 from edgesdk.errors import BackendError, UnknownName, UsageError
 from edgesdk.sinks import Addressed
+from edgesdk.video import read_video
 from tests.command import edgesdk
 from tests.sinks.samples import eventually
 
@@ -92,6 +93,22 @@ def test_what_is_wrong_with_a_sink_is_said_before_anything_runs(tmp_path: Path) 
         prepare_run(load_app(APP), RunRequest(SCENE, sinks=("sqlit:a",))),
     ):
         pass
+
+
+def test_a_run_may_have_two_videos_but_no_file_twice(tmp_path: Path) -> None:
+    own, other = tmp_path / "own.mp4", tmp_path / "other.mp4"
+    request = RunRequest("sim://traffic?frames=3", video=own, sinks=(f"video:{other}",))
+    with prepare_run(load_app(APP), request) as run:
+        run.pipeline.run()
+    assert read_video(own).count == read_video(other).count == 3
+    own.unlink()
+    for sinks in ((f"video:{tmp_path}/x/../own.mp4",), (f"csv:{other}", f"jsonl:{other}")):
+        with (
+            pytest.raises(UsageError, match=r"mp4 would be written by two sinks"),
+            prepare_run(load_app(APP), RunRequest(SCENE, video=own, sinks=sinks)),
+        ):
+            pass
+    assert not own.exists()
 
 
 def test_sinks_are_closed_when_the_model_cannot_be_loaded(tmp_path: Path) -> None:
