@@ -22,6 +22,7 @@ from edgesdk.pipeline import Event, Step
 from edgesdk.video import read_video
 from tests.capture.servers import Server, mjpeg_server
 from tests.capture.traces import held, wait_until
+from tests.command import edgesdk
 from tests.squares import app_folder
 from tests.test_run import CODE, SETTINGS
 
@@ -117,15 +118,16 @@ def test_ctrl_c_while_one_camera_is_away_is_no_failure_of_it(app: Path, server: 
     assert (yard.ended, yard.error, yard.frames_captured) == ("stopped", "", 0)
 
 
-def test_a_camera_that_never_comes_fails_alone(app: Path, caplog: pytest.LogCaptureFixture) -> None:
-    sources = ("gate=sim://traffic?frames=20", "yard=http://127.0.0.1:9/cam.mjpg")
-    with prepare_run(load_app(str(app)), RunRequest(sources, wait_s=5.0)) as run:
-        summary = run.pipeline.run()
-    gate, yard = summary.streams
-    assert (gate.ended, gate.frames_processed) == ("source ended", 20)
-    assert yard.ended == "failed"
-    assert "no picture within 5 s" in yard.error
-    assert "no picture within 5 s" in caplog.text  # at once, not at the end of the run only
+def test_a_camera_that_never_comes_fails_alone(app: Path) -> None:
+    done = edgesdk(
+        *("run", str(app), "--wait", "5", "--events", str(app / "e.csv")),
+        *("--source", "gate=sim://traffic?frames=20", "--source", "yard=http://127.0.0.1:9/x"),
+    )
+    assert done.returncode == 1
+    assert "20 of 20 frames" in done.stdout
+    assert done.stderr.count("no picture within 5 s") == 2  # at once, and at the end
+    assert f"written: {app}/e-gate.csv" in done.stdout
+    assert "e-yard.csv" not in done.stdout
 
 
 def test_where_no_camera_comes_the_run_does_not_begin(app: Path) -> None:
