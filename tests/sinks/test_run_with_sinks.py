@@ -177,6 +177,27 @@ def test_ctrl_c_leaves_events_in_the_outbox_and_every_file_whole(tmp_path: Path)
     assert cv2.VideoCapture(str(tmp_path / "a.mp4")).read()[0]
 
 
+def test_files_are_whole_by_the_time_of_a_second_ctrl_c(tmp_path: Path) -> None:
+    """The first one waits for a receiver that is not there; files do not wait for it."""
+    hook = f"http://127.0.0.1:9/x#outbox={tmp_path}/box.sqlite&flush=60s"
+    command = [
+        *(sys.executable, "-m", "edgesdk", "run", str(APP), "--sink", hook),
+        *("--source", "sim://traffic?seed=3&frames=100000", "--video", str(tmp_path / "a.mp4")),
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as run:
+        try:
+            eventually(lambda: counted(tmp_path / "box.sqlite", "messages") > 0, 90)
+            run.send_signal(signal.SIGINT)
+            eventually((tmp_path / "a.mp4").exists, 30)
+            run.send_signal(signal.SIGINT)
+            _, said = run.communicate(timeout=30)
+        finally:
+            run.kill()
+    assert run.returncode == 130, said
+    assert b"ended at once by a second SIGINT" in said
+    assert cv2.VideoCapture(str(tmp_path / "a.mp4")).read()[0]
+
+
 def counted(path: Path, table: str) -> int:
     connection = sqlite3.connect(path)
     try:
