@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -13,10 +14,11 @@ from numpy.typing import NDArray
 
 from edgesdk.apps.cores import share_cores
 from edgesdk.apps.folder import App
+from edgesdk.apps.inspecting import inspection_of, make_inspector, trigger_of
 from edgesdk.apps.joining import AppCode, code_for, size_so_far
 from edgesdk.apps.naming import named_sources, of_stream
 from edgesdk.apps.program import Program, Scene
-from edgesdk.backends import load_backend_for
+from edgesdk.backends import load_backend, load_backend_for
 from edgesdk.backends.base import ShowProgress, no_progress
 from edgesdk.backends.pictures import pictures_of
 from edgesdk.bundle import Bundle, open_bundle
@@ -26,6 +28,7 @@ from edgesdk.model import Model, read_model
 from edgesdk.pipeline import (
     Flushing,
     Inference,
+    InspectParts,
     Paced,
     Packet,
     Pipeline,
@@ -40,7 +43,7 @@ from edgesdk.pipeline import (
     open_source,
 )
 from edgesdk.pipeline.pipeline import STOP_S
-from edgesdk.sinks import SinkFacts, StreamFacts, opened_sinks
+from edgesdk.sinks import ModelFacts, SinkFacts, StreamFacts, opened_sinks
 from edgesdk.sinks.places import check_no_source, check_written_once
 from edgesdk.spec import ModelSpec
 from edgesdk.tensors import Runner
@@ -77,6 +80,8 @@ class RunRequest:
     """How long the first picture of each camera is waited for; infinity: for ever."""
     parallel: int = 0
     """Frames that a CPU works on at once (`share_cores`); 0: chosen."""
+    trigger: str = ""
+    """URI of what fires for each part, or "passage"; empty: what app.toml says."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,8 @@ class RunModel:
     where: str
     bundle: Bundle | None = None
     """None: a float model."""
+    inspect: InspectParts | None = None
+    """The stage that it works in, of a model that inspects parts; None: it is a detector."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +135,13 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
     The sources are opened first, then the sinks, then the model; files are made with the first
     frame. Raises UsageError, MissingExtra, DataError, BundleError, ModelError or BackendError.
     """
-    with ExitStack() as unused:
+    wanted = sources_of(app, request)
+    with (
+        trigger_of(request.trigger or app.trigger, len(wanted)) as trigger,
+        ExitStack() as unused,
+    ):
         sources = []
-        for name, text in sources_of(app, request):
+        for name, text in wanted:
             source = _opened(text, request)
             sources.append((name, source))
             unused.callback(source.close)
@@ -139,7 +150,8 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
         for _, source in sources:
             if isinstance(source, Camera):
                 source.start()  # All at once.
-        scene = Scene(chosen.spec.labels, 0, 0, 0.0)
+        chosen = replace(chosen, inspect=inspection_of(chosen))
+        scene = Scene(chosen.spec.labels, 0, 0, 0.0, chosen.inspect, trigger)
         coded = code_for(app, sources, scene, request.wait_s)
         streams = tuple(
             _stream(app, request, name, source, code)
@@ -151,7 +163,7 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
         check_written_once(uris, written)
         own = {sink.name for stream, _ in streams for sink in stream.sinks}
         with (
-            opened_sinks(uris, _facts(app, chosen, streams), own) as opened,
+            opened_sinks(uris, _facts(app, request, chosen, streams), own) as opened,
             _with_model(
                 request, chosen, streams, (*opened.guarded, *sinks), opened.sinks
             ) as prepared,
@@ -181,14 +193,19 @@ def _with_model(
         closing(pictures_of(session, chosen.spec.preprocess)) as pictures,
     ):
         del engine  # its bytes are in the session now, and a board has one memory
-        detector = replace(make_detector(chosen, session), pictures=pictures.runner)
-        wait_s = request.batch_wait_ms / 1e3
-        inference = Inference(detector, batch, wait_s, shares.parallel)
+        inference: Inference | None = None
+        if chosen.inspect is not None and all(chosen.inspect in own for _, own in streams):
+            inspector = make_inspector(chosen, session, batch, pictures.runner)
+            chosen.inspect.load(inspector, shares.parallel)
+        else:
+            detector = replace(make_detector(chosen, session), pictures=pictures.runner)
+            wait_s = request.batch_wait_ms / 1e3
+            inference = Inference(detector, batch, wait_s, shares.parallel)
         pipeline = Pipeline.of(
             [
                 Stream(
                     stream.source,
-                    (*detect_stages(detector, inference), *stages),
+                    (*(detect_stages(detector, inference) if inference else ()), *stages),
                     (*stream.sinks, *sinks),
                     request.policy,
                     stream.name,
@@ -202,7 +219,10 @@ def _with_model(
 
 
 def _facts(
-    app: App, chosen: RunModel, streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]]
+    app: App,
+    request: RunRequest,
+    chosen: RunModel,
+    streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]],
 ) -> SinkFacts:
     """What sinks are told of the run."""
     made = [stream for stream, _ in streams]
@@ -223,6 +243,18 @@ def _facts(
         ),
         labels=chosen.spec.labels,
         columns=made[0].program.columns,
+        model=partial(model_facts, app, chosen, request.backend),
+    )
+
+
+def model_facts(app: App, chosen: RunModel, backend: str) -> ModelFacts:
+    """What the events of a run come from."""
+    version = load_backend(backend).probe().version
+    return ModelFacts(
+        digest=chosen.digest,
+        what=f"{chosen.kind} ({chosen.precision})",
+        backend=f"{backend} {version}".strip(),
+        settings=app.table,
     )
 
 
@@ -260,7 +292,9 @@ def make_detector(chosen: RunModel, runner: Runner) -> Detector:
     if decoder.task != "detect":
         raise ModelError(
             f"{chosen.where}: its decoder {chosen.spec.decoder['type']!r} is for {decoder.task};"
-            " a run needs a detector"
+            " this run needs a detector",
+            "a model that inspects parts runs in an app that finds them:"
+            f" edgesdk run line_inspection --bundle {chosen.where}",
         )
     if len(chosen.model.inputs) != 1:
         names = ", ".join(spec.name for spec in chosen.model.inputs)

@@ -44,6 +44,12 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
     metavar="URI",
     help="Where else events go, such as sqlite:events.db or mqtt://broker/topic. Several times.",
 )
+@click.option(
+    "--trigger",
+    default="",
+    metavar="URI",
+    help="What fires for each part on a line, such as modbus://host/input/1; or passage.",
+)
 @click.option("--backend", default="onnxruntime", show_default=True, help="What runs the model.")
 @click.option(
     "--threads",
@@ -81,6 +87,13 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
     help="How long each camera's first picture is waited for; inf: for ever.",
 )
 @click.option(
+    "--replay",
+    "log",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="LOG",
+    help="Judge the parts of an audit log again and compare; takes no source.",
+)
+@click.option(
     "--print-pipeline", is_flag=True, help="Say how each source would be opened, and end."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -94,6 +107,7 @@ def command(
     events: Path | None,
     video: Path | None,
     sinks: tuple[str, ...],
+    trigger: str,
     backend: str,
     threads: int,
     parallel: int,
@@ -101,6 +115,7 @@ def command(
     policy: Policy | None,
     batch_wait: float,
     wait: float,
+    log: Path | None,
     print_pipeline: bool,
     as_json: bool,
 ) -> None:
@@ -112,6 +127,8 @@ def command(
     Ctrl-C ends the run after the frame in hand, within 2 s even when a camera hangs: the files
     are complete, the summary is printed, and the exit code is 130. So it is where Ctrl-C comes
     while the first picture of a camera is waited for.
+
+    --replay ends with 3 when a part is judged otherwise than it was.
     """
     # Loaded here, so that --help stays fast.
     from edgesdk.apps import RunRequest, prepare_run, sources_of  # noqa: PLC0415
@@ -135,7 +152,18 @@ def command(
         sinks,
         wait,
         parallel,
+        trigger,
     )
+    if log is not None:
+        if sources or events or video or sinks:
+            raise UsageError(
+                "a replay has its pictures from the log and writes nothing",
+                "leave out --source, --events, --video and --sink",
+            )
+        from edgesdk.cli._replay_view import run_replay  # noqa: PLC0415
+
+        run_replay(app, request, log, read_changes(changes, line), as_json)
+        return
     if print_pipeline:
         show_pipelines(sources_of(app, request), as_json)
         return

@@ -12,6 +12,7 @@ from edgesdk.detections import Detections
 from edgesdk.frames import Frame
 from edgesdk.geometry import Placement
 from edgesdk.tensors import Array
+from edgesdk.vision.parts import Part
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ class Packet:
 
     frame: Frame
     detections: Detections = field(default_factory=Detections.empty)
+    parts: tuple[Part, ...] = ()
+    """On an inspection line: the parts that are due in this frame, most often none; after the stage
+    "inspection" with what the model says of each of their pictures."""
     events: tuple[Event, ...] = ()
     tensors: Mapping[str, Array] = field(default_factory=dict)
     """The model's inputs, then its outputs; empty again after decoding."""

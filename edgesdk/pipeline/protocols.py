@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from edgesdk.capture.stats import SourceState, SourceStats, StateChange
 from edgesdk.frames import Frame
@@ -12,6 +12,7 @@ from edgesdk.pipeline.packet import Packet
 __all__ = [
     "BatchStage",
     "Flushing",
+    "Remembers",
     "Sink",
     "Source",
     "SourceState",
@@ -86,6 +87,15 @@ class Stage(Protocol):
     def __call__(self, packet: Packet) -> Packet:
         """The packet with what this stage adds."""
         ...
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A stage ahead of inference whose later work depends on what it saw before, such as one that
+    says of each part once that it is due: no frame that it has seen is dropped. With the policy
+    "newest" frames are dropped before it."""
+
+    remembers: Literal[True]
 
 
 @runtime_checkable

@@ -1,6 +1,6 @@
 """Where events, pictures and figures go: one module a kind, named by URI."""
 
-from edgesdk.sinks.facts import SinkFacts, StreamFacts
+from edgesdk.sinks.facts import ModelFacts, SinkFacts, StreamFacts
 from edgesdk.sinks.opening import (
     Addressed,
     Measured,
@@ -15,6 +15,7 @@ from edgesdk.sinks.uri import SinkUri
 __all__ = [
     "Addressed",
     "Measured",
+    "ModelFacts",
     "Observer",
     "OpenedSinks",
     "SinkFacts",

@@ -22,12 +22,15 @@ KINDS: Mapping[str, str] = {
     "video": "edgesdk.sinks.files",
     "sqlite": "edgesdk.sinks.database",
     "snapshots": "edgesdk.sinks.snapshots",
+    "audit": "edgesdk.sinks.audit",
     "mqtt": "edgesdk.sinks.mqtt",
     "mqtts": "edgesdk.sinks.mqtt",
     "http": "edgesdk.sinks.webhook",
     "https": "edgesdk.sinks.webhook",
     "prometheus": "edgesdk.sinks.metrics",
     "web": "edgesdk.web",
+    "modbus": "edgesdk.signals.modbus_output",
+    "gpio": "edgesdk.signals.gpio_output",
 }
 """Kind -> the module that makes it; loaded when one is named, so that no run pays for others."""
 

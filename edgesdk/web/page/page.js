@@ -238,6 +238,7 @@ function show(state) {
   link("live", `running for ${span(state.uptime_s)}`);
   showStreams(state.streams);
   showCounts(state.counts);
+  showInspections(state.inspections, state.streams);
   showStages(state.stages);
   showEvents(state.events, state.streams);
   spark("fps", "frames a second", state.history.fps, (value) => String(Math.round(value)));
