@@ -75,6 +75,9 @@ class SourceTable:
 
     default: str = ""
     """A source's name; paths are relative to the app's folder."""
+    trigger: str = ""
+    """What fires for each part on a line, such as "modbus://host/input/1". Empty or "passage": the
+    part's own passage through the picture."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,8 @@ class App:
     """Picture source to build with, a path already joined to the folder; empty: none."""
     source: str
     """Default source of a run, likewise."""
+    trigger: str
+    """What fires for each part; empty: its passage."""
     sinks: SinksTable
     table: Mapping[str, Any]
     """The settings as written."""
@@ -207,6 +212,7 @@ def _app(folder: Path, table: dict[str, Any]) -> App:
         model=file.model,
         calibration=_located(folder, file.calibration.data),
         source=_located(folder, file.source.default),
+        trigger=file.source.trigger,
         sinks=file.sinks,
         table=file.settings,
         settings=_config.parse(code.settings, file.settings, f"{path}: [settings]"),
@@ -259,6 +265,7 @@ def bundle_app(path: Path) -> App:
         model=model,
         calibration="",
         source="",
+        trigger="",
         sinks=SinksTable(),
         table={},
         settings=NoSettings(),

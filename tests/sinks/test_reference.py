@@ -15,6 +15,7 @@ from edgesdk.signals.modbus_trigger import ModbusTriggerOptions
 from edgesdk.signals.mqtt_trigger import MqttTriggerOptions
 from edgesdk.signals.opening import TRIGGERS
 from edgesdk.signals.wires import OutputOptions
+from edgesdk.sinks.audit import AuditOptions
 from edgesdk.sinks.database import DatabaseOptions
 from edgesdk.sinks.mqtt import MqttOptions
 from edgesdk.sinks.opening import KINDS
@@ -45,6 +46,7 @@ def options_of(kind: type) -> set[str]:
         ("mqtt://user:password@host:port/topic", MqttOptions),
         ("http:// and https://", WebhookOptions),
         ("snapshots:DIR", SnapshotOptions),
+        ("audit:FOLDER", AuditOptions),
         ("web://host:port", PageOptions),
         ("modbus://host:port/coil/N", ModbusOutputOptions),
     ],
