@@ -76,7 +76,8 @@ def test_what_the_site_sets_stands_over_the_app(here: Path) -> None:
     call("new", "gate", "--from", "traffic_counting")
     Path("gate/app.toml").write_text(
         'name = "gate"\nfrom = "traffic_counting"\ntitle = "North gate"\n'
-        '[source]\ndefault = "clips/day.mp4"\ntrigger = "gpio:7"\n[calibration]\ndata = "pictures"\n'
+        '[source]\ndefault = "clips/day.mp4"\ntrigger = "gpio:7"\n'
+        '[calibration]\ndata = "pictures"\n'
         '[settings]\nline_at = 0.4\ntracker.lost_frames = 7\n[sinks]\nevents = "e.csv"\n'
     )
     site, base = load_app("gate"), load_app("traffic_counting")
