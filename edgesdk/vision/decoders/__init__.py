@@ -67,6 +67,11 @@ class InspectionDecoder(Protocol):
         """A score from here on is a reject."""
         ...
 
+    @property
+    def false_rejects(self) -> float:
+        """Share of good parts, 0..1, that the threshold may turn down; 0: it was set by hand."""
+        ...
+
     def decode(self, outputs: Mapping[str, Array], placement: Placement) -> Inspected:
         """Score and, where the model has one, heat map; nothing of `outputs` is kept.
 

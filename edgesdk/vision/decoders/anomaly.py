@@ -29,16 +29,15 @@ class Settings:
     """Name of the output with the score."""
     heat: str = "heat"
     """Name of the output with the map; empty: the model has none."""
-    false_rejects: float = 0.005
+    false_rejects: float = 0.0
     """Share of good parts, 0..1, that the threshold may turn down: `edgesdk build` sets it anew
-    for the graph that is shipped."""
+    for the graph that is shipped. 0: the threshold was set by hand and stays."""
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.threshold):
             raise ValueError(f"threshold should be a number, found {self.threshold}")
-        if not 0 < self.false_rejects < 1:
-            found = f"{self.false_rejects:g}"
-            raise ValueError(f"false_rejects should be above 0 and below 1, found {found}")
+        if not 0 <= self.false_rejects < 1:
+            raise ValueError(f"false_rejects should be 0 to below 1, found {self.false_rejects:g}")
 
 
 class Decoder:
@@ -54,6 +53,11 @@ class Decoder:
     def threshold(self) -> float:
         """A score from here on is a reject."""
         return self._settings.threshold
+
+    @property
+    def false_rejects(self) -> float:
+        """Share of good parts that the threshold may turn down; 0: it was set by hand."""
+        return self._settings.false_rejects
 
     def decode(self, outputs: Mapping[str, Array], placement: Placement) -> Inspected:
         """Score and heat. Raises ModelError when an output is absent or misshapen."""
