@@ -58,9 +58,19 @@ class ClassDecoder(Protocol):
 
 
 class InspectionDecoder(Protocol):
-    """Says how far one picture of a part is from good."""
+    """Reads how far one picture is from good."""
 
     task: Literal["inspect"]
+
+    @property
+    def threshold(self) -> float:
+        """A score from here on is a reject."""
+        ...
+
+    @property
+    def false_rejects(self) -> float:
+        """Share of good parts, 0..1, that the threshold may turn down; 0: it was set by hand."""
+        ...
 
     def decode(self, outputs: Mapping[str, Array], placement: Placement) -> Inspected:
         """Score and, where the model has one, heat map; nothing of `outputs` is kept.
