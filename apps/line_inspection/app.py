@@ -46,7 +46,7 @@ class Program:
         fired = scene.trigger.fired if scene.trigger else None
         self._inspect = scene.inspect
         self._finder = PartFinder(settings.parts, scene.width, scene.height, fired)
-        self._judge = Judge(settings.judge, scene.inspect.threshold)
+        self._judge = Judge(settings.judge, scene.inspect.threshold, scene.clock_ns)
         self._view = InspectionView(self._finder.station_px, settings.parts.moves)
 
     def stages(self) -> tuple[Stage, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -31,6 +32,8 @@ class Scene:
     trigger: Trigger | None = None
     """What fires for each part; None: the part's own passage through the picture. Owned and closed
     by whoever runs the app."""
+    clock_ns: Callable[[], int] = time.monotonic_ns
+    """What deadlines are measured with; in a replay it shows the time of then."""
 
     def label(self, class_id: int) -> str:
         """The name of a class, or its number where there is none."""

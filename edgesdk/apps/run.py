@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ from edgesdk.apps.folder import App
 from edgesdk.apps.inspecting import inspection_of, make_inspector, trigger_of
 from edgesdk.apps.naming import named_sources, of_stream
 from edgesdk.apps.program import Program, Scene
-from edgesdk.backends import load_backend_for
+from edgesdk.backends import load_backend, load_backend_for
 from edgesdk.backends.base import ShowProgress, no_progress
 from edgesdk.backends.pictures import pictures_of
 from edgesdk.bundle import Bundle, open_bundle
@@ -24,6 +25,7 @@ from edgesdk.capture import Camera, Recovery
 from edgesdk.errors import ModelError, UsageError
 from edgesdk.model import Model, read_model
 from edgesdk.pipeline import (
+    Flushing,
     Inference,
     InspectParts,
     Paced,
@@ -42,7 +44,8 @@ from edgesdk.pipeline import (
 )
 from edgesdk.pipeline.pipeline import STOP_S
 from edgesdk.signals import Trigger
-from edgesdk.sinks import Flushing, SinkFacts, StreamFacts, opened_sinks
+from edgesdk.sinks import ModelFacts, SinkFacts, StreamFacts, opened_sinks
+from edgesdk.sinks.places import check_no_source
 from edgesdk.spec import ModelSpec
 from edgesdk.tensors import Runner
 from edgesdk.vision.decoders import make_decoder
@@ -136,7 +139,7 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
     wanted = sources_of(app, request)
     with (
         trigger_of(request.trigger or app.trigger, len(wanted)) as trigger,
-        ExitStack() as unused,  # A run that begins closes its sources itself.
+        ExitStack() as unused,
     ):
         sources = []
         for name, text in wanted:
@@ -150,14 +153,19 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
                 source.start()  # All at once: what follows waits for the size of each in turn.
         chosen = replace(chosen, inspect=inspection_of(chosen))
         streams = tuple(_stream(app, request, chosen, named, trigger) for named in sources)
+        for path in _written(streams):
+            check_no_source(path, [source.name for _, source in sources])
         with (
-            opened_sinks(_sink_uris(app, request), _facts(app, chosen, streams)) as opened,
+            opened_sinks(_sink_uris(app, request), _facts(app, request, chosen, streams)) as opened,
             _with_model(
                 request, chosen, streams, (*opened.guarded, *sinks), opened.sinks
             ) as prepared,
         ):
-            unused.pop_all()
-            yield prepared
+            try:
+                yield prepared
+            finally:
+                if prepared.pipeline.began:  # It has closed its sources itself.
+                    unused.pop_all()
 
 
 @contextmanager
@@ -204,7 +212,10 @@ def _with_model(
 
 
 def _facts(
-    app: App, chosen: RunModel, streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]]
+    app: App,
+    request: RunRequest,
+    chosen: RunModel,
+    streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]],
 ) -> SinkFacts:
     """What sinks are told of the run."""
     made = [stream for stream, _ in streams]
@@ -227,6 +238,18 @@ def _facts(
         ),
         labels=chosen.spec.labels,
         columns=made[0].program.columns,
+        model=partial(model_facts, app, chosen, request.backend),
+    )
+
+
+def model_facts(app: App, chosen: RunModel, backend: str) -> ModelFacts:
+    """What the events of a run come from."""
+    version = load_backend(backend).probe().version
+    return ModelFacts(
+        digest=chosen.digest,
+        what=f"{chosen.kind} ({chosen.precision})",
+        backend=f"{backend} {version}".strip(),
+        settings=app.table,
     )
 
 
@@ -313,7 +336,7 @@ def _stream(
 ) -> tuple[PreparedStream, tuple[Stage, ...]]:
     """A source with what is its own: the app's code with its state, and its files."""
     name, source = named
-    events, video = _outputs(app, request, source, name)
+    events, video = _outputs(app, request, name)
     scene = Scene(chosen.spec.labels, *source.size, source.fps, chosen.inspect, trigger)
     with blame(app.name, name):
         program = app.program(app.settings, scene)
@@ -323,14 +346,13 @@ def _stream(
     return PreparedStream(name, source, program, events, video, tuple(files)), stages
 
 
-def _outputs(
-    app: App, request: RunRequest, source: Source, stream: str
-) -> tuple[Path | None, Path | None]:
+def _outputs(app: App, request: RunRequest, stream: str) -> tuple[Path | None, Path | None]:
     events = request.events or (Path(app.sinks.events) if app.sinks.events else None)
     video = request.video or (Path(app.sinks.video) if app.sinks.video else None)
     events = of_stream(events, stream) if events else None
     video = of_stream(video, stream) if video else None
-    for path in (events, video):
-        if path is not None and path.resolve() == Path(source.name).resolve():
-            raise UsageError(f"{path} is the source: it would be written over", "name another file")
     return events, video
+
+
+def _written(streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]]) -> list[Path]:
+    return [path for each, _ in streams for path in (each.events, each.video) if path is not None]

@@ -59,7 +59,8 @@ class Judge:
 
     def verdict(self, part: Part, frame: Frame) -> Verdict:
         """What becomes of one part, now. `frame` stands in for a picture that there is none of."""
-        latency_ms = (self._clock_ns() - part.triggered_ns) / 1e6
+        # Rounded as it is told, so that who reads it comes to the same answer at the deadline.
+        latency_ms = round((self._clock_ns() - part.triggered_ns) / 1e6, 3)
         late = latency_ms > self._settings.deadline_ms
         score = self._score(part)
         outcome, reason = self._decide(part, score, late)
@@ -74,7 +75,7 @@ class Judge:
             score=score,
             threshold=self.threshold,
             triggered_ns=part.triggered_ns,
-            latency_ms=round(latency_ms, 3),
+            latency_ms=latency_ms,
             late=late,
             left_px=left,
             top_px=top,

@@ -9,6 +9,7 @@ from edgesdk.pipeline.packet import Event, Packet
 from edgesdk.pipeline.pipeline import Pipeline
 from edgesdk.pipeline.protocols import (
     BatchStage,
+    Flushing,
     Remembers,
     Sink,
     Source,
@@ -33,6 +34,7 @@ __all__ = [
     "BatchStage",
     "Collect",
     "Event",
+    "Flushing",
     "FrameAge",
     "Inference",
     "InspectParts",

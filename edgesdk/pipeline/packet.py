@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from edgesdk.detections import Detections
 from edgesdk.frames import Frame
@@ -16,7 +19,7 @@ from edgesdk.vision.parts import Part
 class Event:
     """Something an app has to tell. Derive from it: each field is a column of the events file.
 
-    Fields added are numbers, texts or booleans.
+    Fields added are numbers, texts or booleans; NaN where there is no number.
     """
 
     frame: int
@@ -30,6 +33,17 @@ class Event:
     def counted_as(self) -> tuple[str, str]:
         """Row and column under which the summary counts it, e.g. ("car", "down")."""
         return type(self).__name__.lower(), "count"
+
+
+def field_value(event: Event, name: str) -> object:
+    """A field as files, tables and messages carry it.
+
+    NaN and infinity are None there, since neither JSON nor SQL knows them; NumPy's numbers are
+    Python's.
+    """
+    value: object = getattr(event, name)
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from edgesdk.pipeline.packet import Packet
 
 __all__ = [
     "BatchStage",
+    "Flushing",
     "Remembers",
     "Sink",
     "Source",
@@ -151,4 +152,14 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Complete what was begun. Called once, however the run ends."""
+        ...
+
+
+@runtime_checkable
+class Flushing(Protocol):
+    """A sink whose end takes a while, because others may be slow. It is closed after the rest."""
+
+    @property
+    def flush_s(self) -> float:
+        """How long `close` usually takes at most; 0: it waits for nobody."""
         ...

@@ -143,10 +143,17 @@ class Driver:
             self._said = levels
 
     def _check_alive(self) -> None:
-        if self._schedule.trusted and not self._alive(time.monotonic_ns()):
-            for due in self._schedule.forget():
-                self._fail(due, "no frame comes")
-            _log.warning("%s: no frame for %g s: safe state", self._wire.shown, self._dead_ns / 1e9)
+        """Without frames nothing is known, and so nothing of the parts on their way."""
+        if not self._relied_on or self._alive(time.monotonic_ns()):
+            return
+        _log.warning("%s: no frame for %g s: safe state", self._wire.shown, self._dead_ns / 1e9)
+        for due in self._schedule.forget():
+            self._fail(due, "no frame comes")
+
+    @property
+    def _relied_on(self) -> bool:
+        """Whether the wire says, or is about to say, what the pipeline knows."""
+        return self._schedule.trusted or self._schedule.waiting > 0
 
     def _alive(self, now_ns: int) -> bool:
         return self._alive_ns is not None and now_ns - self._alive_ns < self._dead_ns
@@ -162,7 +169,7 @@ class Driver:
     def _next_ns(self) -> int:
         """When the thread has something to do, whatever comes."""
         moments = [self._beat_ns, self._schedule.change_ns(time.monotonic_ns())]
-        if self._schedule.trusted and self._alive_ns is not None:
+        if self._relied_on and self._alive_ns is not None:
             moments.append(self._alive_ns + self._dead_ns)
         return min(moment for moment in moments if moment is not None)
 
@@ -171,6 +178,11 @@ class Driver:
         rest_s = max(until_ns - time.monotonic_ns(), 0) / 1e9
         with self._changed:
             self._changed.wait_for(lambda: self._fresh or self._closing, rest_s)
+        self._collect()
+
+    def _collect(self) -> None:
+        """Put what is fresh into the schedule."""
+        with self._changed:
             while self._fresh:
                 self._schedule.add(self._fresh.popleft())
 
@@ -221,7 +233,8 @@ class Driver:
 
     def _leave(self) -> None:
         """The safe state is the last thing that is said."""
-        for due in (*self._schedule.forget(), *self._fresh):
+        self._collect()
+        for due in self._schedule.forget():
             self._fail(due, "the run ended before it was due")
         levels = self._schedule.levels(time.monotonic_ns(), self._beat)
         try:

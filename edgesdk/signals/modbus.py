@@ -18,6 +18,19 @@ PORT = 502
 PURPOSE = "talk Modbus with a PLC"
 LAST = 65535
 
+EXCEPTIONS = {
+    1: "illegal function",
+    2: "illegal data address",
+    3: "illegal data value",
+    4: "device failure",
+    6: "device busy",
+    10: "gateway path unavailable",
+    11: "gateway target does not respond",
+}
+"""Modbus Application Protocol 1.1b3, section 7."""
+FOR_GOOD = (1, 2, 3)
+"""Those that the same request will meet again."""
+
 Table = Literal["coil", "input", "register", "counter"]
 """What a PLC keeps its values in: coils can be written, discrete inputs only read, holding
 registers are 16-bit words. A counter is a holding register that counts parts."""
@@ -54,8 +67,8 @@ def modbus_place(uri: SinkUri, unit: int, timeout_s: float, tables: Sequence[Tab
 
 def check_connection(unit: int, timeout_s: float) -> None:
     """Raises ValueError for settings that no connection has."""
-    if not 0 <= unit <= 247:
-        raise ValueError(f"unit should be 0 to 247, found {unit}")
+    if not 0 <= unit <= 255:
+        raise ValueError(f"unit should be 0 to 255, found {unit}")
     if timeout_s <= 0:
         raise ValueError("timeout should be above 0")
 
@@ -117,23 +130,15 @@ class ModbusLink:
             raise WireLost(f"no answer for {what} within {self.place.timeout_s:g} s") from error
         if answer.isError():
             self.close()
-            raise WireRefused(
-                f"{self.place.shown}: the PLC refuses {what}: {_reason(answer)}",
-                f"see which addresses unit {self.place.unit} has; they are counted from 0",
-            )
+            raise self._refused(what, getattr(answer, "exception_code", 0))
         return answer
 
-
-def _reason(answer: Any) -> str:
-    """Exception codes of the Modbus Application Protocol 1.1b3, section 7."""
-    code = getattr(answer, "exception_code", 0)
-    words = {
-        1: "illegal function",
-        2: "illegal data address",
-        3: "illegal data value",
-        4: "device failure",
-        6: "device busy",
-        10: "gateway path unavailable",
-        11: "gateway target does not respond",
-    }
-    return f"{words.get(code, 'exception')} (code {code})"
+    def _refused(self, what: str, code: int) -> WireLost:
+        """The PLC answered with an exception: for good, or because it cannot just now."""
+        words = f"{EXCEPTIONS.get(code, 'exception')} (code {code})"
+        if code not in FOR_GOOD:
+            return WireLost(f"the PLC cannot do {what} now: {words}")
+        return WireRefused(
+            f"{self.place.shown}: the PLC refuses {what}: {words}",
+            f"see which addresses unit {self.place.unit} has; they are counted from 0",
+        )

@@ -20,7 +20,7 @@ class ModbusOutputOptions(OutputOptions):
     """What may stand after the "?"; numbers of coils and registers are counted from 0."""
 
     unit: int = 1
-    """Unit id of the PLC, 0 to 247."""
+    """Unit id of the PLC, 0 to 255; many that speak TCP themselves do not look at it."""
     timeout_s: float = 0.3
     """An answer that takes longer counts as a lost connection."""
     pass_coil: int = NONE
@@ -30,8 +30,8 @@ class ModbusOutputOptions(OutputOptions):
     heartbeat_coil: int = NONE
     """Changes each `heartbeat` while the pipeline is alive: a PLC sees when it is not."""
     part_register: int = NONE
-    """Holding register with the number of the last part, counted from 1, modulo 65536: a PLC sees
-    when it has missed one."""
+    """Holding register with the number of the last part, 1 to 65535 and then from 1 again, so that
+    a PLC sees when it has missed one; 0 in the safe state."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -28,7 +28,7 @@ class ModbusTriggerOptions:
     """What may stand after the "?"."""
 
     unit: int = 1
-    """Unit id of the PLC, 0 to 247."""
+    """Unit id of the PLC, 0 to 255; many that speak TCP themselves do not look at it."""
     timeout_s: float = 0.3
     """An answer that takes longer counts as a lost connection."""
     poll_s: float = 0.005

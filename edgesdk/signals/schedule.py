@@ -22,7 +22,7 @@ class Levels:
     beat: bool = False
     """Changes at each heartbeat."""
     number: int = 0
-    """Of the last part whose verdict was given, counted from 1, modulo 65536; 0: none yet."""
+    """Of the last part, 1 to 65535 and then from 1 again; 0: the safe state, nothing is known."""
 
 
 @dataclass(frozen=True, order=True)
@@ -107,9 +107,9 @@ class Schedule:
 
     def levels(self, now_ns: int, beat: bool = False) -> Levels:
         """What the wires should say now."""
-        number = (self._last.part + 1) % 65536 if self._last else 0
         if not self.trusted or self._last is None:
-            return Levels(self.rule.safe_reject, beat=beat, number=number)
+            return Levels(self.rule.safe_reject, beat=beat)
+        number = self._last.part % 65535 + 1
         ready = now_ns < self._ready_until_ns
         if not self.rule.pulse_ns:
             return Levels(self._last.reject, not self._last.reject, ready, beat, number)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 from edgesdk.errors import EdgeError, UsageError
-from edgesdk.pipeline.packet import Event, Packet
+from edgesdk.pipeline.packet import Event, Packet, field_value
 from edgesdk.sinks.facts import SinkFacts
 from edgesdk.sinks.messages import Message, Numbering, event_columns
 from edgesdk.sinks.places import check_file_place
@@ -27,6 +27,9 @@ COMMIT_S = 0.25
 WAITING = 10_000
 """Events that may wait for the disk; then the pipeline waits."""
 CLOSE_S = 10.0
+CACHE_KB = 256
+"""Of the file in memory: rows are only appended, so more of it helps nobody. SQLite's own 2 MB fill
+over the first hours of a run, which looks like a leak."""
 BUSY_S = 5.0
 """How long another process may hold the file locked."""
 OWN_COLUMNS = ("id", "stream", "time_utc")
@@ -55,7 +58,10 @@ def make_sink(uri: SinkUri, facts: SinkFacts) -> DatabaseSink:
 
 
 class DatabaseSink:
-    """Appends to a table with the event's columns, after its id, stream and wall time."""
+    """Appends to a table with the event's columns, after its id, stream and wall time.
+
+    A number that is none (NaN, infinity) is NULL.
+    """
 
     def __init__(self, name: str, path: Path, table: str, facts: SinkFacts) -> None:
         """Raises UsageError when the table is there with other columns, so nothing is mixed."""
@@ -112,7 +118,7 @@ class DatabaseSink:
 
     def _write(self, messages: Sequence[Message]) -> None:
         rows = [
-            (m.id, m.stream, m.time_utc, *(getattr(m.event, name) for name in self._columns))
+            (m.id, m.stream, m.time_utc, *(field_value(m.event, name) for name in self._columns))
             for m in messages
         ]
         try:
@@ -140,6 +146,7 @@ def _connected(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KB}")
     except sqlite3.Error:
         connection.close()
         raise

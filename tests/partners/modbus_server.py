@@ -74,11 +74,7 @@ class ModbusServer:
         """In order; a line that is being written just now is left out."""
         lines = self._journal.read_text().split("\n")[:-1]
         rows = [Written(**json.loads(line)) for line in lines]
-        return [
-            row
-            for row in rows
-            if table in ("", row.table) and address in (None, row.address)
-        ]
+        return [row for row in rows if table in ("", row.table) and address in (None, row.address)]
 
     def client(self) -> Any:
         """A client of its own for the test, as the PLC's program would set its values."""

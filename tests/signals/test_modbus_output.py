@@ -146,6 +146,15 @@ def test_parts_on_their_way_when_frames_end_fail_safe(plc: ModbusServer) -> None
     assert values(plc) == [1, 0, 1]
 
 
+def test_the_first_part_is_not_given_when_frames_end_before_it_is_due(plc: ModbusServer) -> None:
+    sink = open_output(plc, "tolerance=1s&dead_after=200ms&delay=500ms&pulse=0")
+    sink.accept(packet(verdict(0, "pass")))
+    eventually(lambda: gauges(sink)["failed_safe"] == 1)
+    time.sleep(0.5)
+    sink.close()
+    assert values(plc) == [1]
+
+
 def test_parts_on_their_way_at_the_end_fail_safe(plc: ModbusServer) -> None:
     sink = open_output(plc, f"{RELAXED}&delay=60s")
     sink.accept(packet(verdict(0, "reject"), verdict(1, "pass")))
@@ -262,7 +271,7 @@ def test_an_address_that_the_plc_does_not_have_is_known_before_the_run(plc: Modb
         ("modbus://plc/coil/3?safe=closed", "safe should be pass or reject"),
         ("modbus://plc/coil/3?dealy=3s", "did you mean delay"),
         ("modbus://plc/coil/3?dead_after=0", "dead_after should be above 0"),
-        ("modbus://plc/coil/3?unit=300", "unit should be 0 to 247"),
+        ("modbus://plc/coil/3?unit=300", "unit should be 0 to 255"),
         ("modbus://plc/coil/3?ready_coil=70000", "from 0 to 65535"),
         ("gpio:seven", "number of a pin"),
         ("gpio:7?numbering=header", "numbering should be board or bcm"),

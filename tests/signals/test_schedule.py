@@ -81,6 +81,8 @@ def test_the_number_of_a_part_fits_a_register() -> None:
     plan.give(due(0, 65534, "pass"))
     assert plan.levels(0).number == 65535
     plan.give(due(0, 65535, "pass"))
+    assert plan.levels(0).number == 1
+    plan.distrust()
     assert plan.levels(0).number == 0
 
 
