@@ -241,3 +241,47 @@ def test_outputs_of_another_head_are_refused() -> None:
     decoder = make_decoder({"type": "anomaly", "threshold": 1.0}, "spec", PREPROCESS)
     with pytest.raises(ModelError, match="an output named 'score'"):
         decoder.decode({"logits": np.zeros((1, 10), np.float32)}, Placement(1, 1, 0, 0, 64, 64))
+
+
+SEGMENTATION = {"type": "masks", "threshold": 0.5}
+
+
+def segmented(table: dict[str, object], scores: np.ndarray) -> Inspected:
+    decoder = make_decoder({**SEGMENTATION, **table}, "spec", PREPROCESS)
+    found = decoder.decode({"out": scores.astype(np.float32)}, PREPROCESS.placement(64, 64))
+    assert isinstance(found, Inspected)
+    return found
+
+
+def test_a_segmentation_net_inspects_by_its_likeliest_defect() -> None:
+    """Three classes, background first: at one place ln 3 above both others, p = 3 / 5."""
+    scores = np.zeros((1, 3, 4, 4))
+    scores[0, 0] = 20.0  # sure of the background
+    scores[0, :, 1, 2] = [0.0, np.log(3), 0.0]
+    found = segmented({}, scores)
+    assert found.heat is not None
+    assert found.score == pytest.approx(0.8)  # both defects together: (3 + 1) / 5
+    assert np.unravel_index(found.heat.argmax(), (4, 4)) == (1, 2)
+    assert segmented({"measure": "share"}, scores).score == 1 / 16
+    assert segmented({"good": 1}, scores).score == pytest.approx(1.0)
+
+
+def test_a_net_with_one_channel_of_defect_needs_a_sigmoid_only() -> None:
+    scores = np.full((1, 1, 4, 4), -20.0)
+    scores[0, 0, 3, 0] = np.log(9)
+    assert segmented({"activation": "sigmoid"}, scores).score == pytest.approx(0.9)
+    chances = np.full((1, 2, 4, 4), 0.25)
+    assert segmented({"activation": "none"}, chances).score == pytest.approx(0.25)
+
+
+def test_a_good_class_that_a_net_does_not_have_is_refused() -> None:
+    with pytest.raises(ModelError, match="the good class is 5, the output has 3 classes"):
+        segmented({"good": 5}, np.zeros((1, 3, 4, 4)))
+
+
+@pytest.mark.parametrize(
+    "table", [{"threshold": float("nan")}, {"false_rejects": 1.0}, {"measure": "mean"}]
+)
+def test_settings_of_a_decoder_that_make_no_sense_are_refused(table: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="spec: "):
+        make_decoder({**SEGMENTATION, **table}, "spec", PREPROCESS)
