@@ -16,9 +16,6 @@ SAMPLED = 20_000
 with the covariance (7 MB) the most that a fit holds, however many pictures there are."""
 PER_PICTURE = 64
 """Of each picture, where their number is not known beforehand."""
-RIDGE = 0.01
-"""Share of the mean variance that is added to each: directions in which good parts hardly differ
-would else decide alone."""
 SEED = 6
 
 
@@ -46,26 +43,32 @@ class PlaceSampler:
         self._kept.append(places[chosen].copy())
         self._free -= number
 
+    @property
+    def kept(self) -> int:
+        """Places that are held."""
+        return sum(map(len, self._kept))
+
     def bank(self, components: int, size: int, progress: Progress) -> Bank:
-        """Whitening by all places, and at most `size` of the kept ones that cover the others."""
+        """Compression by all places, and at most `size` of the kept ones that cover the others."""
         mean = np.asarray(self._sum) / self._count
         covariance = np.asarray(self._products) / self._count - np.outer(mean, mean)
-        basis = whitening(covariance, components)
-        white = (np.concatenate(self._kept) - mean.astype(np.float32)) @ basis
+        basis = principal(covariance, components)
+        short = (np.concatenate(self._kept) - mean.astype(np.float32)) @ basis
         steps = progress(range(size), "cover", size)
-        return Bank(mean.astype(np.float32), basis, white[cover(white, steps)])
+        return Bank(mean.astype(np.float32), basis, short[cover(short, steps)])
 
 
-def whitening(covariance: NDArray[np.float64], components: int) -> Floats:
-    """The directions of largest variance, each divided by its deviation; shape (D, P).
+def principal(covariance: NDArray[np.float64], components: int) -> Floats:
+    """The directions of largest variance, orthogonal, in units of the places' own spread; (D, P).
 
-    P is `components`, or D where that is less. A ridge keeps small variances from ruling.
+    P is `components`, or D where that is less. Distances stay what they are but for the variance
+    that is left out: dividing each direction by its own deviation (whitening, PaDiM's Mahalanobis
+    distance) told bad from good less well on every split of the magnetic tiles.
     """
     variance, directions = np.linalg.eigh(covariance)
-    ridge = RIDGE * max(float(variance.mean()), 1e-12)
     largest = slice(None, -components - 1, -1)
-    scale = 1 / np.sqrt(np.maximum(variance[largest], 0) + ridge)
-    basis: Floats = (directions[:, largest] * scale).astype(np.float32)
+    spread = np.sqrt(max(float(np.maximum(variance[largest], 0).mean()), 1e-12))
+    basis: Floats = (directions[:, largest] / spread).astype(np.float32)
     return basis
 
 

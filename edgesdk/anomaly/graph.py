@@ -2,8 +2,8 @@
 
 Places are compared as in PatchCore (Roth et al., "Towards Total Recall in Industrial Anomaly
 Detection", arXiv:2106.08265): a description is the neighbourhood's mean over 3 x 3 places of
-several layers, brought to one grid and joined. Here it is whitened, so that what good parts have
-in common does not count, and the squared distance to the nearest of the bank is one convolution:
+several layers, brought to one grid and joined. Here its principal components are kept, and the
+squared distance to the nearest of the bank is one convolution:
 
     |f - b|^2 = |f|^2 - 2 f.b + |b|^2
 """
@@ -37,9 +37,9 @@ class Bank:
     mean: Floats
     """Of the descriptions, shape (D,)."""
     basis: Floats
-    """Whitens a description that its mean was taken off: shape (D, P)."""
+    """Compresses a description that its mean was taken off: shape (D, P)."""
     entries: Floats
-    """Whitened descriptions of good places, shape (B, P)."""
+    """Compressed descriptions of good places, shape (B, P)."""
 
 
 class _Writer:
@@ -112,14 +112,14 @@ def with_bank(described: Model, bank: Bank) -> Model:
     """The whole graph: outputs `score` (N,), the largest distance of a place, and `heat`
     (N, 1, h, w), the distance of each.
 
-    A distance is the root of the mean square over the P whitened components, so that it is about 1
-    for a place that differs from the bank as good places differ from their mean.
+    A distance is the root of the mean square over the P components, in units of the good places'
+    own spread: about 1 for a place as far from the bank as good places are from their mean.
     """
     writer = _Writer(described)
     del writer.proto.graph.output[:]
     batch, _, height, width = map(int, described.outputs[0].shape)
-    white = _whitened(writer, bank)
-    nearest = _nearest(writer, white, bank.entries)
+    short = _compressed(writer, bank)
+    nearest = _nearest(writer, short, bank.entries)
     heat = writer.node("Sqrt", [nearest], "root", HEAT)
     writer.node("ReduceMax", [heat], "worst", SCORE, axes=[1, 2, 3], keepdims=0)
     writer.result(SCORE, (batch,))
@@ -127,31 +127,31 @@ def with_bank(described: Model, bank: Bank) -> Model:
     return writer.model(described.name)
 
 
-def _whitened(writer: _Writer, bank: Bank) -> str:
+def _compressed(writer: _Writer, bank: Bank) -> str:
     weight = bank.basis.T[:, :, None, None].astype(np.float32)
     shift = -(bank.mean.astype(np.float64) @ bank.basis.astype(np.float64))
     inputs = [
         DESCRIPTION,
-        writer.constant("whiten/weight", np.ascontiguousarray(weight)),
-        writer.constant("whiten/shift", shift.astype(np.float32)),
+        writer.constant("compress/weight", np.ascontiguousarray(weight)),
+        writer.constant("compress/shift", shift.astype(np.float32)),
     ]
-    return writer.node("Conv", inputs, "whiten", kernel_shape=[1, 1])
+    return writer.node("Conv", inputs, "compress", kernel_shape=[1, 1])
 
 
-def _nearest(writer: _Writer, white: str, entries: Floats) -> str:
+def _nearest(writer: _Writer, short: str, entries: Floats) -> str:
     """Mean squared difference to the nearest entry, at each place."""
     components = entries.shape[1]
     wide = entries.astype(np.float64)
     weight = (-2 / components * wide).astype(np.float32)[:, :, None, None]
     energy = ((wide * wide).sum(axis=1) / components).astype(np.float32)
     inputs = [
-        white,
+        short,
         writer.constant("bank/weight", np.ascontiguousarray(weight)),
         writer.constant("bank/energy", energy),
     ]
     cross = writer.node("Conv", inputs, "bank", kernel_shape=[1, 1])
     least = writer.node("ReduceMin", [cross], "nearest", axes=[1], keepdims=1)
-    square = writer.node("Mul", [white, white], "square")
+    square = writer.node("Mul", [short, short], "square")
     own = writer.node("ReduceMean", [square], "energy", axes=[1], keepdims=1)
     total = writer.node("Add", [own, least], "difference")
     zero = writer.constant("zero", np.zeros(1, np.float32))

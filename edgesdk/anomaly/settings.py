@@ -33,7 +33,7 @@ class FitSettings:
     bank: int = 1000
     """Descriptions of good places that are kept: memory and time of the board grow with it."""
     components: int = 96
-    """Numbers that describe a place, after whitening."""
+    """Numbers that describe a place: the principal components of what the layers say."""
     false_rejects: float = 0.005
     """Share of good parts, 0..1, that the threshold may turn down."""
     held_out: float = 0.3

@@ -55,13 +55,13 @@ def fit_threshold(
     few.
     """
     decoder = inspection_decoder(spec)
-    if spec is None or decoder is None or not decoder.false_rejects:
+    if spec is None or decoder is None or not decoder.limit.false_rejects:
         return None
     pictures = progress(islice(unlearned(request), MOST), "threshold", None)
     seen = list(_scores(pictures, (model, simulate_fp16(built)), spec, decoder))
     if sum(not one.bad for one in seen) < FEWEST:
         return None
-    return stated(decoder.threshold, decoder.false_rejects, seen)
+    return stated(decoder.limit.threshold, decoder.limit.false_rejects, seen)
 
 
 def stated(given: float, false_rejects: float, seen: Sequence[Seen]) -> ThresholdFit:
@@ -102,7 +102,7 @@ def with_threshold(manifest: Manifest, found: ThresholdFit | None) -> Manifest:
 def no_threshold(spec: ModelSpec | None, accuracy: Accuracy | None) -> list[str]:
     """What to say where a threshold should have been set anew and was not."""
     decoder = inspection_decoder(spec)
-    if decoder is None or not decoder.false_rejects or (accuracy and accuracy.threshold):
+    if decoder is None or not decoder.limit.false_rejects or (accuracy and accuracy.threshold):
         return []
     return [
         "the threshold is still the float model's: it takes "

@@ -20,7 +20,7 @@ from edgesdk.geometry import Placement
 from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array
 from edgesdk.vision.classification import Classification
-from edgesdk.vision.inspected import Inspected
+from edgesdk.vision.inspected import Inspected, LimitSettings
 
 
 class DetectionDecoder(Protocol):
@@ -62,15 +62,8 @@ class InspectionDecoder(Protocol):
 
     task: Literal["inspect"]
 
-    @property
-    def threshold(self) -> float:
-        """A score from here on is a reject."""
-        ...
-
-    @property
-    def false_rejects(self) -> float:
-        """Share of good parts, 0..1, that the threshold may turn down; 0: it was set by hand."""
-        ...
+    limit: LimitSettings
+    """From which score on a part is a reject."""
 
     def decode(self, outputs: Mapping[str, Array], placement: Placement) -> Inspected:
         """Score and, where the model has one, heat map; nothing of `outputs` is kept.
