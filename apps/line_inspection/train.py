@@ -40,6 +40,8 @@ from edgesdk.preprocess import Preprocess
 
 STRIDE = 4
 """Of the net's answer."""
+FALSE_REJECTS = 0.001
+"""Of good parts, allowed."""
 PREPROCESS = Preprocess(SIZE, SIZE, resize="stretch", color="bgr")
 
 
@@ -85,7 +87,8 @@ def fitted(net: Net, pictures: Sequence[Picture]) -> Fitted:
         path = Path(folder) / "backbone.onnx"
         export(net.backbone, path)
         backbone = Backbone(read_model(path), PREPROCESS)
-    return fit(as_set(pictures, "good simulated parts"), backbone, FitSettings((LAYER,)))
+    settings = FitSettings((LAYER,), false_rejects=FALSE_REJECTS)
+    return fit(as_set(pictures, "good simulated parts"), backbone, settings)
 
 
 def tried(model: Fitted) -> dict[str, dict[str, float]]:
@@ -117,7 +120,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = Path(__file__).parent / "model" / "parts.onnx"
-    parser.add_argument("--steps", type=int, default=1600, help="batches to train on")
+    parser.add_argument("--steps", type=int, default=1500, help="batches to train on")
     parser.add_argument("--batch", type=int, default=16, help="pictures in a batch")
     parser.add_argument("--seed", type=int, default=0, help="of weights and made-up flaws")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")

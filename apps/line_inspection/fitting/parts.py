@@ -20,7 +20,7 @@ from edgesdk.vision.parts import Part
 from fitting.flaws import Picture
 
 GOOD = tuple(
-    f"sim://line?seed={200 + i}&defects=0&rate=600&fps=25&frames=260&light=drift&wobble=0.1"
+    f"sim://line?seed={200 + i}&defects=0&rate=1200&fps=25&frames=540&light=drift&wobble=0.1"
     f"&blur={(0.6, 1.0)[i % 2]}"
     for i in range(8)
 )
