@@ -87,7 +87,7 @@ class InspectionView:
 
     def _inset(self, pen: Pen, picture: Picture, verdict: Verdict) -> None:
         """The last reject in the upper right corner, with its reason and number."""
-        side = max(min(pen.image.shape[:2]) // 4, 48)
+        side = max(min(pen.image.shape[:2]) // 5, 48)
         margin = max(side // 12, 4)
         small = self._cv2.resize(picture, (side, side), interpolation=self._cv2.INTER_AREA)
         left = pen.image.shape[1] - side - margin
