@@ -20,8 +20,9 @@ from edgesdk.vision.parts import Part
 from fitting.flaws import Picture
 
 GOOD = tuple(
-    f"sim://line?seed={200 + i}&defects=0&rate=1200&fps=25&frames=540&light=drift&wobble=0.1"
-    f"&blur={(0.6, 1.0)[i % 2]}"
+    f"sim://line?seed={200 + i}&defects=0&rate={(1200, 600)[i // 4]}&fps=25"
+    f"&frames={(540, 800)[i // 4]}&light=drift&wobble=0.1&blur={(0.6, 1.0)[i % 2]}"
+    f"&noise={(3, 5)[i // 2 % 2]}"
     for i in range(8)
 )
 """Lines to learn from."""
