@@ -22,7 +22,7 @@ from edgesdk.geometry import Placement
 from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array
 from edgesdk.vision.classification import Classification
-from edgesdk.vision.inspected import Inspected
+from edgesdk.vision.inspected import Inspected, LimitSettings
 
 
 class DetectionDecoder(Protocol):
@@ -60,9 +60,12 @@ class ClassDecoder(Protocol):
 
 
 class InspectionDecoder(Protocol):
-    """Says how far one picture of a part is from good."""
+    """Reads how far one picture is from good."""
 
     task: Literal["inspect"]
+
+    limit: LimitSettings
+    """From which score on a part is a reject."""
 
     def decode(self, outputs: Mapping[str, Array], placement: Placement) -> Inspected:
         """Score and, where the model has one, heat map; nothing of `outputs` is kept.
