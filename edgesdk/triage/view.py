@@ -31,7 +31,9 @@ def draw_card(image: Picture, event: Triaged, found: Classification, calm: int) 
     height = max(round(_WIDTH_PX / 2 * image.shape[0] / image.shape[1]), 1)
     how = cv2.INTER_CUBIC if image.shape[1] < _WIDTH_PX // 2 else cv2.INTER_AREA
     plain: Picture = cv2.resize(image, (_WIDTH_PX // 2, height), interpolation=how)
-    shown = plain if found.heat is None else _heated(plain, 1 - found.heat[calm])
+    shown = (
+        plain if found.heat is None else _heated(plain, found.heat.sum(axis=0) - found.heat[calm])
+    )
     text = f"{event.label}  {event.confidence:.0%}  {event.status}"
     if event.status == "unread":
         text = "unread"

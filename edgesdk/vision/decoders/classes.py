@@ -12,7 +12,9 @@ import numpy as np
 from edgesdk.geometry import Placement
 from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array, Floats
+from edgesdk.vision.activations import softmax
 from edgesdk.vision.classification import Classification
+from edgesdk.vision.heat import over_picture
 from edgesdk.vision.outputs import output
 
 
@@ -49,18 +51,18 @@ class Decoder:
     task: Literal["classify"] = "classify"
 
     def __init__(self, settings: Settings, preprocess: Preprocess) -> None:
-        del preprocess  # a class has no place in the picture
         self._settings = settings
+        self._preprocess = preprocess
 
     def decode(self, outputs: Mapping[str, Array], placement: Placement) -> Classification:
         """Scores of all classes, and where they come from. Raises ModelError for other shapes."""
-        del placement
         name = self._settings.output or self._scores_of(outputs)
         scores = self._probable(output(outputs, name, (1, None))[0])
         if not self._settings.heat:
             return Classification(scores)
         heat = output(outputs, self._settings.heat, (1, len(scores), None, None))[0]
-        return Classification(scores, self._probable(heat))
+        maps = [over_picture(each, placement, self._preprocess) for each in self._probable(heat)]
+        return Classification(scores, np.stack(maps))
 
     def _scores_of(self, outputs: Mapping[str, Array]) -> str:
         """The only output besides the heat map; empty where that is not one."""
@@ -71,10 +73,8 @@ class Decoder:
         """Probabilities along the first axis, as a copy."""
         scores: Floats = evidence.astype(np.float32, copy=True)
         if self._settings.softmax:
-            # The largest is taken off so that exp cannot overflow; the ratio stays the same.
-            scores = (scores - scores.max(axis=0)) / np.float32(self._settings.temperature)
-            scores = np.exp(scores)
-            scores /= scores.sum(axis=0)
+            scores /= np.float32(self._settings.temperature)
+            scores = np.moveaxis(softmax(np.moveaxis(scores, 0, -1)), -1, 0)
         return scores
 
     def groups(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
