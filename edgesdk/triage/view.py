@@ -11,7 +11,8 @@ from edgesdk.vision.classification import Classification
 from edgesdk.vision.draw import DARK, LIGHT, Color, Picture
 
 NOTICE = "Not a medical device. Sample software."
-_WIDTH_PX = 420
+_SIDE_PX = 210
+"""Of the square that the picture is put into, twice."""
 _BAR_PX = 34
 _SURE: Color = (200, 190, 175)
 _UNCERTAIN: Color = (0, 159, 230)
@@ -27,13 +28,11 @@ def draw_card(image: Picture, event: Triaged, found: Classification, calm: int) 
     least urgent one. Without a heat map there is the picture alone. Raises MissingExtra without
     OpenCV.
     """
-    cv2 = require("cv2", "draw on pictures")
-    height = max(round(_WIDTH_PX / 2 * image.shape[0] / image.shape[1]), 1)
-    how = cv2.INTER_CUBIC if image.shape[1] < _WIDTH_PX // 2 else cv2.INTER_AREA
-    plain: Picture = cv2.resize(image, (_WIDTH_PX // 2, height), interpolation=how)
+    plain = _fitted(image)
     shown = (
         plain if found.heat is None else _heated(plain, found.heat.sum(axis=0) - found.heat[calm])
     )
+    plain, shown = _framed(plain), _framed(shown)
     text = f"{event.label}  {event.confidence:.0%}  {event.status}"
     if event.status == "unread":
         text = "unread"
@@ -46,6 +45,25 @@ def draw_card(image: Picture, event: Triaged, found: Classification, calm: int) 
             _bar(NOTICE, DARK, LIGHT),
         ]
     )
+
+
+def _fitted(picture: Picture) -> Picture:
+    """As large as it can be within the square."""
+    cv2 = require("cv2", "draw on pictures")
+    height, width = picture.shape[:2]
+    share = _SIDE_PX / max(height, width)
+    size = max(round(width * share), 1), max(round(height * share), 1)
+    how = cv2.INTER_CUBIC if share > 1 else cv2.INTER_AREA
+    fitted: Picture = cv2.resize(picture, size, interpolation=how)
+    return fitted
+
+
+def _framed(picture: Picture) -> Picture:
+    """In the middle of the square."""
+    square = np.full((_SIDE_PX, _SIDE_PX, 3), DARK, np.uint8)
+    top, left = ((_SIDE_PX - size) // 2 for size in picture.shape[:2])
+    square[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return square
 
 
 def _heated(picture: Picture, heat: Floats) -> Picture:
@@ -61,7 +79,7 @@ def _heated(picture: Picture, heat: Floats) -> Picture:
 
 def _bar(text: str, ground: Color, ink: Color = DARK) -> Picture:
     cv2 = require("cv2", "draw on pictures")
-    bar = np.full((_BAR_PX, 2 * (_WIDTH_PX // 2), 3), ground, np.uint8)
+    bar = np.full((_BAR_PX, 2 * _SIDE_PX, 3), ground, np.uint8)
     place = (10, _BAR_PX - 11)
     cv2.putText(bar, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.52, ink, 1, cv2.LINE_AA)
     return bar

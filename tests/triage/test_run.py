@@ -77,6 +77,24 @@ def test_a_picture_that_cannot_be_read_is_first_on_the_list(here: Path) -> None:
     assert "not complete" not in page
 
 
+def test_played_at_its_own_rate_the_unread_is_on_the_list_too(here: Path) -> None:
+    source = pictures(here / "in", a=BLUE)
+    (source / "b.png").write_bytes(b"not a picture")
+    app = load_app(colors_app(here / "app"))
+    with prepare_run(app, RunRequest(str(source), policy="newest")) as run:
+        run.pipeline.run()
+    assert "b.png,unread" in Path("worklist/worklist.csv").read_text()
+
+
+@pytest.mark.parametrize("shape", [(1, 3000, 3), (3000, 1, 3), (1, 1, 3), (700, 900, 3)])
+def test_a_card_has_one_size_whatever_the_picture_has(
+    here: Path, shape: tuple[int, int, int]
+) -> None:
+    rows = triage(colors_app(here / "app"), pictures(here / "in", a=np.zeros(shape, np.uint8)))
+    card = cv2.imread(str(here / "worklist" / rows[0]["card"]))
+    assert card.shape == (34 + 210 + 34, 420, 3)
+
+
 def test_every_picture_has_a_card_with_the_heat_map_and_the_notice(here: Path) -> None:
     image = plain(200, 0, 0)
     image[6:12, 8:16] = (0, 0, 255)  # one red place in blue
@@ -86,8 +104,8 @@ def test_every_picture_has_a_card_with_the_heat_map_and_the_notice(here: Path) -
     left, right = card[34:-34, : width // 2], card[34:-34, width // 2 :]
     changed = np.abs(left.astype(int) - right).max(axis=2) > 40
     rows_changed, columns_changed = np.nonzero(changed)
-    # The place is at 6..12 of 24 and 8..16 of 32.
-    assert rows_changed.mean() / changed.shape[0] == pytest.approx(9 / 24, abs=0.05)
+    # The place is at 6..12 of 24 and 8..16 of 32; above and below a square is filled up.
+    assert rows_changed.mean() / changed.shape[0] == pytest.approx((9 + 4) / 32, abs=0.05)
     assert columns_changed.mean() / changed.shape[1] == pytest.approx(12 / 32, abs=0.05)
     assert card[-34:].max() > 200 > card[-34:, -4:].max(), "letters on dark below the picture"
     assert Path("worklist/worklist.html").read_text().count(NOTICE) >= 2
