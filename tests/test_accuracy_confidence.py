@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgesdk.accuracy import fit_temperature, reliability
-from edgesdk.accuracy.confidence import softmax
+from edgesdk.accuracy.confidence import log_loss, softmax
 from edgesdk.errors import DataError
 
 
@@ -52,6 +52,10 @@ def test_after_fitting_what_was_too_sure_is_as_often_right_as_it_says() -> None:
     before = reliability(softmax(sure[10_000:]), truth[10_000:]).ece
     after = reliability(softmax(sure[10_000:], temperature), truth[10_000:]).ece
     assert after < 0.02 < 0.1 < before
+
+
+def test_the_log_loss_of_a_coin_is_ln_2() -> None:
+    assert log_loss(np.zeros((3, 2)), np.array([0, 1, 1])) == pytest.approx(math.log(2))
 
 
 def test_no_pictures_or_other_shapes_are_an_error() -> None:

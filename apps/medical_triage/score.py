@@ -21,7 +21,7 @@ from lesions.pictures import SIDE_PX, Patch, Patches, bundled_retina
 from numpy.typing import NDArray
 
 from edgesdk.accuracy import Reliability, fit_temperature, reliability
-from edgesdk.accuracy.confidence import softmax
+from edgesdk.accuracy.confidence import log_loss, softmax
 from edgesdk.apps import load_app
 from edgesdk.backends import load_backend_for
 from edgesdk.bundle import open_bundle
@@ -93,6 +93,8 @@ def figures(test: Said, temperature: float) -> dict[str, float]:
     return {
         "pictures": PICTURES,
         "top1": round(test.top1(), 4),
+        "log_loss_before": round(log_loss(test.logits, test.truth), 4),
+        "log_loss_after": round(log_loss(test.logits / temperature, test.truth), 4),
         "ece_before": round(test.reliability(1.0).ece, 4),
         "ece_after": round(test.reliability(temperature).ece, 4),
         "lesions_that_may_wait": round(test.may_wait(temperature), 4),

@@ -64,11 +64,20 @@ def fit_temperature(logits: Array, class_ids: Array) -> float:
     low, high, ratio = 1 / _HIGH, 1 / _LOW, (5**0.5 - 1) / 2
     for _ in range(80):
         left, right = high - ratio * (high - low), low + ratio * (high - low)
-        if _surprise(logits * left, class_ids) < _surprise(logits * right, class_ids):
+        if log_loss(logits * left, class_ids) < log_loss(logits * right, class_ids):
             high = right
         else:
             low = left
     return 2 / (low + high)
+
+
+def log_loss(logits: Array, class_ids: Array) -> float:
+    """Mean negative log likelihood of the true classes, in nats: what `fit_temperature` makes
+    small. Shapes (N, C), (N,)."""
+    logits, class_ids = _checked(logits, class_ids)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    of_truth = np.take_along_axis(shifted, class_ids[:, None], axis=1)[:, 0]
+    return float((np.log(np.exp(shifted).sum(axis=1)) - of_truth).mean())
 
 
 def softmax(logits: Array, temperature: float = 1.0) -> Floats:
@@ -76,13 +85,6 @@ def softmax(logits: Array, temperature: float = 1.0) -> Floats:
     powers = np.exp((logits - logits.max(axis=1, keepdims=True)) / temperature)
     found: Floats = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
     return found
-
-
-def _surprise(logits: Array, class_ids: Array) -> float:
-    """Mean negative log likelihood."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    of_truth = np.take_along_axis(shifted, class_ids[:, None], axis=1)[:, 0]
-    return float((np.log(np.exp(shifted).sum(axis=1)) - of_truth).mean())
 
 
 def _checked(scores: Array, class_ids: Array) -> tuple[Array, Array]:

@@ -54,15 +54,18 @@ class Ranker:
         )
 
     def ordered(self, pictures: Sequence[Triaged]) -> list[Triaged]:
-        """The most urgent first: what is unread, then by the class in question, the likelier ahead.
+        """The most urgent first: what is unread, then by the class in question.
 
-        Of equal ones the one that came first.
+        Of one class the likelier is ahead; among what may wait, the less sure. Of equal ones the
+        one that came first.
         """
+        calm = self._settings.order[-1]
 
         def urgency(each: Triaged) -> tuple[float, float]:
             if each.status == "unread":
                 return -1, 0.0
-            return self._urgency[each.urgent_for], -each.likelihood
+            likelihood = each.likelihood if each.urgent_for == calm else -each.likelihood
+            return self._urgency[each.urgent_for], likelihood
 
         return sorted(pictures, key=urgency)
 

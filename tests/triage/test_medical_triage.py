@@ -80,10 +80,19 @@ def test_the_note_beside_the_model_is_about_this_model(app: App) -> None:
     assert spec.decoder["temperature"] == NOTE["temperature"]
     for kind in ("held_out", "int8"):
         measured = NOTE[kind]
-        assert measured["top1"] >= 0.85
-        assert measured["ece_after"] <= min(0.05, measured["ece_before"] + 0.005)
-        assert measured["lesions_that_may_wait"] <= 0.02
-        assert measured["hottest_place_on_lesion"] >= 0.95
+        assert measured["pictures"] >= 2000
+        assert measured["top1"] >= 0.88
+        assert measured["ece_after"] <= 0.04
+        assert measured["lesions_that_may_wait"] <= 0.03
+        assert measured["hottest_place_on_lesion"] >= 0.85
+
+
+def test_the_card_has_the_figures_of_the_note() -> None:
+    card = (TRIAGE / "model" / "MODEL_CARD.md").read_text()
+    for key, figure in NOTE["held_out"].items():
+        if key != "pictures":
+            assert f"| {figure:.3f} | {NOTE['int8'][key]:.3f} |" in card, key
+    assert f"**{NOTE['temperature']}**" in card
 
 
 def test_the_model_says_what_and_where_in_one_graph() -> None:

@@ -52,7 +52,7 @@ def test_scores_that_are_no_probabilities_are_unread(scores: tuple[float, ...]) 
     assert math.isnan(event.confidence)
 
 
-def test_the_order_is_unread_then_urgency_then_likelihood_then_arrival() -> None:
+def test_the_order_is_unread_then_urgency_then_how_sure_it_is_then_arrival() -> None:
     pictures = [
         judged(0.97, 0.02, 0.01, name="healthy"),
         judged(0.01, 0.95, 0.04, name="dots"),
@@ -61,10 +61,12 @@ def test_the_order_is_unread_then_urgency_then_likelihood_then_arrival() -> None
         judged(0.0, 0.02, 0.98, name="blot"),
         unread("broken", "it is cut off"),
         judged(0.0, 0.02, 0.98, name="blot too"),
+        judged(0.93, 0.04, 0.03, name="less sure"),
     ]
     names = [event.picture for event in RANKER.ordered(pictures)]
     assert names == [
-        *("broken", "blot", "blot too", "perhaps a blot", "hardly a blot", "dots", "healthy")
+        *("broken", "blot", "blot too", "perhaps a blot", "hardly a blot", "dots"),
+        *("less sure", "healthy"),
     ]
 
 

@@ -6,7 +6,9 @@ import numpy as np
 
 from edgesdk.accuracy import Reliability
 
-_SIDE, _LEFT, _TOP, _GAP = 260, 56, 44, 60
+_SIDE, _LEFT, _TOP, _GAP = 260, 40, 52, 90
+_FEW = 0.01
+"""A bin with a smaller share of the pictures is pale: it says little."""
 _STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#16202c}.soft{fill:#5a6777}"
     ".axis{stroke:#5a6777}.even{stroke:#5a6777;stroke-dasharray:5 4}"
@@ -16,7 +18,7 @@ _STYLE = (
 
 def diagram(before: Reliability, after: Reliability, temperature: float) -> str:
     """SVG of both, side by side. Bars: share that is right; outlines: what was said."""
-    width, height = 2 * _SIDE + _LEFT + _GAP + 20, _SIDE + _TOP + 56
+    width, height = 2 * _SIDE + _LEFT + _GAP + 60, _SIDE + _TOP + 56
     panels = [
         _panel(before, _LEFT, "as trained"),
         _panel(after, _LEFT + _SIDE + _GAP, f"temperature {temperature:g}"),
@@ -32,12 +34,13 @@ def _panel(found: Reliability, left: float, title: str) -> str:
     bins, bottom = len(found.counts), _TOP + _SIDE
     shapes = []
     for place in np.flatnonzero(found.counts):
+        seen = 1 if found.counts[place] >= _FEW * found.counts.sum() else 0.25
         x, wide = left + place * _SIDE / bins, _SIDE / bins - 1
         for name, share in (("bar", found.accuracy[place]), ("gap", found.confidence[place])):
             tall = share * _SIDE
             shapes.append(
-                f'<rect class="{name}" x="{x:.1f}" y="{bottom - tall:.1f}" width="{wide:.1f}"'
-                f' height="{tall:.1f}"/>'
+                f'<rect class="{name}" opacity="{seen}" x="{x:.1f}" y="{bottom - tall:.1f}"'
+                f' width="{wide:.1f}" height="{tall:.1f}"/>'
             )
     ticks = "".join(
         f'<text class="soft" x="{left + s * _SIDE:.0f}" y="{bottom + 18}" text-anchor="middle">'
@@ -46,10 +49,10 @@ def _panel(found: Reliability, left: float, title: str) -> str:
         for s in (0, 0.5, 1)
     )
     return (
-        f'<text x="{left}" y="{_TOP - 16}">{title}: expected calibration error'
-        f" {found.ece:.3f}</text>{''.join(shapes)}{ticks}"
+        f'<text x="{left}" y="{_TOP - 18}">{title}: calibration error {found.ece:.3f}</text>'
+        f"{''.join(shapes)}{ticks}"
         f'<path class="axis" fill="none" d="M{left} {_TOP}V{bottom}H{left + _SIDE}"/>'
         f'<path class="even" d="M{left} {bottom}L{left + _SIDE} {_TOP}"/>'
         f'<text class="soft" x="{left + _SIDE / 2}" y="{bottom + 40}" text-anchor="middle">'
-        "confidence (outline: mean of it; bar: share that is right)</text>"
+        "confidence; bar: right, outline: said</text>"
     )
