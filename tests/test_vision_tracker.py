@@ -37,6 +37,26 @@ def test_a_thing_that_moves_steadily_is_one_thing_from_its_third_sighting_on() -
     assert ids == [[-1], [-1], *[[0]] * 18]
 
 
+def test_a_track_that_is_confirmed_brings_the_sightings_it_had_before() -> None:
+    tracker = Tracker()
+    for i in (3, 4):
+        tracker.update(seen([(100 + 9 * i, 50, 40, 0.9), (5, 5, 9, 0.1)], classes=[i, 0]), i)
+        assert tracker.confirmed_now == ()
+    tracker.update(seen([(400, 50, 40, 0.9), (100 + 9 * 5, 50, 40, 0.9)]), 5)
+    (one,) = tracker.confirmed_now
+    assert (one.track_id, one.frames, one.class_ids.tolist()) == (0, (3, 4), [3, 4])
+    assert one.boxes.tolist() == [[107, 30, 147, 70], [116, 30, 156, 70]]
+    tracker.update(seen([(100 + 9 * 6, 50, 40, 0.9)]), 6)
+    assert tracker.confirmed_now == ()
+
+
+def test_a_track_that_needs_one_sighting_only_has_none_before_it() -> None:
+    tracker = Tracker(TrackerSettings(min_hits=1))
+    tracker.update(seen([(100, 50, 40, 0.9)]))
+    (one,) = tracker.confirmed_now
+    assert (one.frames, one.boxes.shape, one.class_ids.shape) == ((), (0, 4), (0,))
+
+
 def test_a_flash_of_two_frames_is_nothing() -> None:
     tracker = Tracker()
     ids = follow(tracker, [[(9, 9, 20, 0.9)]] * 2 + [[]] * 3 + [[(9, 9, 20, 0.9)]] * 2)

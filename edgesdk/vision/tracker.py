@@ -8,6 +8,7 @@ not overlap but that lies where its motion allows: what is small and fast never 
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,6 +51,29 @@ class TrackerSettings:
             raise ValueError("min_hits should be 1 or more and lost_frames 0 or more")
 
 
+@dataclass(frozen=True, eq=False)
+class Confirmed:
+    """A track that got its id in this frame, and where it had been seen before it had one."""
+
+    track_id: int
+    frames: tuple[int, ...]
+    """Indices of the frames of its earlier sightings, growing; without the present frame."""
+    boxes: Boxes
+    """Where it was in each: left, top, right, bottom in pixels; shape (len(frames), 4)."""
+    class_ids: Indices
+    """What it was in each; shape (len(frames),)."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Past:
+    """A frame that is over: which detection was the next sighting of which track."""
+
+    frame: int
+    detections: Detections
+    birth: Indices
+    """Of each detection's track, -1 for none: the n-th that was ever begun, confirmed or not."""
+
+
 class Tracker:
     """Gives detections an identity. Same input, same ids; memory follows the live tracks only."""
 
@@ -57,6 +81,10 @@ class Tracker:
         self._settings = settings or TrackerSettings()
         self._motion = Motion.start(np.zeros((0, 4), np.float32), self._settings.motion)
         self._id = np.empty(0, np.int64)
+        self._birth = np.empty(0, np.int64)
+        self._births = 0
+        self._past: deque[_Past] = deque(maxlen=self._settings.min_hits - 1)
+        self._newly: list[Confirmed] = []
         self._hits = np.empty(0, np.int64)
         self._missed = np.empty(0, np.int64)
         self._next_id = 0
@@ -75,9 +103,34 @@ class Tracker:
         self._see(track_of[known], detections.xyxy[known])
         self._begin(detections.xyxy[(track_of >= 0) & ~known])
         self._confirm()
-        ids = np.where(track_of >= 0, np.append(self._id, -1)[track_of], -1)
+        ids, births = (np.append(column, -1)[track_of] for column in (self._id, self._birth))
         self._bury()
+        self._past.append(_Past(self._frame, detections, births))
         return detections.with_tracks(ids)
+
+    @property
+    def confirmed_now(self) -> tuple[Confirmed, ...]:
+        """The tracks that the last `update` confirmed, in the order of their ids.
+
+        Each with the sightings that `update` gave as -1 because it was not sure of them then. A
+        counter that takes them in before the present frame misses nothing that happened between
+        a track's first sighting and its confirmation. Empty when no track was confirmed.
+        """
+        return tuple(self._newly)
+
+    def _early(self, track_id: int, birth: int) -> Confirmed:
+        found = [
+            (past.frame, past.detections[row])
+            for past in self._past
+            for row in np.flatnonzero(past.birth == birth)[:, None]
+        ]
+        boxes = [seen.xyxy for _, seen in found]
+        return Confirmed(
+            track_id,
+            tuple(frame for frame, _ in found),
+            np.concatenate([np.zeros((0, 4), np.float32), *boxes]),
+            np.concatenate([np.empty(0, np.int64), *(seen.class_id for _, seen in found)]),
+        )
 
     @property
     def live(self) -> int:
@@ -132,12 +185,20 @@ class Tracker:
     def _begin(self, boxes: Boxes) -> None:
         self._motion = self._motion.join(Motion.start(boxes, self._settings.motion))
         self._id = np.append(self._id, np.full(len(boxes), -1))
+        self._birth = np.append(self._birth, self._births + np.arange(len(boxes)))
+        self._births += len(boxes)
         self._hits = np.append(self._hits, np.ones(len(boxes), np.int64))
         self._missed = np.append(self._missed, np.zeros(len(boxes), np.int64))
 
     def _confirm(self) -> None:
         fresh = np.flatnonzero((self._id < 0) & (self._hits >= self._settings.min_hits))
         self._id[fresh] = self._next_id + np.arange(len(fresh))
+        self._newly = [
+            self._early(track_id, birth)
+            for track_id, birth in zip(
+                self._id[fresh].tolist(), self._birth[fresh].tolist(), strict=True
+            )
+        ]
         self._next_id += len(fresh)
 
     def _bury(self) -> None:
@@ -145,7 +206,7 @@ class Tracker:
         alive = self._missed <= patience
         self._motion = self._motion.select(alive)
         self._id, self._hits = self._id[alive], self._hits[alive]
-        self._missed = self._missed[alive]
+        self._missed, self._birth = self._missed[alive], self._birth[alive]
 
 
 def _second_names(detections: Detections, duplicate_iou: float) -> NDArray[np.bool_]:
