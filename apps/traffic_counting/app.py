@@ -74,7 +74,7 @@ class Program:
         """Class indices that are counted."""
         self.line = _line(settings, scene)
         self._fps = scene.fps
-        self._tracker = Tracker(settings.tracker)
+        self._tracker = Tracker(settings.tracker, scene.fps)
         self._counter = LineCounter(self.line, scene.labels, settings.counting)
         self._annotate = Annotator(scene.labels, self.line)
 
