@@ -166,9 +166,12 @@ def test_the_same_walk_is_one_track_at_any_frame_rate(fps: float) -> None:
     assert ids[2:] == [[0]] * (len(x) - 2)
 
 
-def test_a_weak_sighting_that_is_sure_enough_to_choose_first_begins_nothing() -> None:
-    settings_ = TrackerSettings(high_score=0.5, start_score=0.6)
-    assert follow(Tracker(settings_), [[(60, 60, 40, 0.55)]] * 9) == [[-1]] * 9
+def test_a_weak_sign_does_not_bring_back_what_was_gone_for_longer_than_it_is_recent() -> None:
+    sure, unsure = [(60.0, 60.0, 40.0, 0.8)], [(61.0, 60.0, 40.0, 0.2)]
+    for unseen, found in ((3, [0]), (9, [-1])):
+        tracker = Tracker(TrackerSettings(recent_s=0.5), fps=10)
+        follow(tracker, [[*sure]] * 5 + [[]] * unseen)
+        assert follow(tracker, [unsure])[-1] == found
 
 
 def test_frames_must_go_forward() -> None:
