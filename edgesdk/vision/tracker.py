@@ -133,7 +133,8 @@ class Tracker:
 
         Each with the sightings that `update` gave as -1 because it was not sure of them then. A
         counter that takes them in before the present frame misses nothing that happened between
-        a track's first sighting and its confirmation. Empty when no track was confirmed.
+        a track's first sighting and its confirmation. Empty when no track was confirmed. The
+        present sighting may itself be in doubt, and then has no id in this frame.
         """
         return self._newly
 
