@@ -36,7 +36,13 @@ def count(frames: Iterable[Sequence[Sighting]], counter: LineCounter | None = No
     counter = counter or LineCounter(ACROSS)
     for number, rows in enumerate(frames):
         counter.update(seen(rows), number)
+    counter.finish()
     return "{down}/{up}".format(**counter.totals)
+
+
+def at_once(line: Line = ACROSS) -> LineCounter:
+    """One that believes the first sighting beyond the line."""
+    return LineCounter(line, settings=CountingSettings(settle_sightings=1))
 
 
 def walk(ys: Iterable[float], x: float = 300, track: int = 0) -> list[list[Sighting]]:

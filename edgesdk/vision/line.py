@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-Point = tuple[float, float]
+from edgesdk.vision.anchor import Anchor, Point
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,10 @@ class Line:
     """What to call a crossing from left to right."""
     backward: str = "up"
     """What to call a crossing from right to left."""
+    name: str = "line"
+    anchor: Anchor = "center"
+    """What has to go over it: the middle of the box, or its foot (the middle of the lower edge),
+    which is where the object stands on the ground."""
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(value) for value in (*self.start, *self.end)):
