@@ -12,6 +12,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -173,8 +174,14 @@ def _csv_line(values: Sequence[object]) -> str:
     return text.getvalue()
 
 
+def json_fields(event: Event, columns: Sequence[str]) -> dict[str, object]:
+    """Fields of an event by name, as JSON can tell them: a number that is none (NaN) is null."""
+    values = {name: getattr(event, name) for name in columns}
+    return {n: None if isinstance(v, float) and math.isnan(v) else v for n, v in values.items()}
+
+
 def _json(event: Event, columns: Sequence[str]) -> str:
-    return json.dumps({name: getattr(event, name) for name in columns}, allow_nan=False)
+    return json.dumps(json_fields(event, columns), allow_nan=False)
 
 
 def _temporary(path: Path) -> Path:

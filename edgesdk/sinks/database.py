@@ -31,7 +31,8 @@ BUSY_S = 5.0
 """How long another process may hold the file locked."""
 OWN_COLUMNS = ("id", "stream", "time_utc")
 
-_TYPES = {int: "INTEGER", bool: "INTEGER", float: "REAL"}
+# SQLite keeps a number that is none (NaN) as NULL.
+_TYPES = {int: "INTEGER NOT NULL", bool: "INTEGER NOT NULL", float: "REAL"}
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,7 @@ class DatabaseSink:
                 f"keep both: name another table (sqlite:{self._path}?table={table}_2)",
             )
         hints = get_type_hints(event)
-        kinds = {name: _TYPES.get(hints[name], "TEXT") for name in self._columns}
-        columns = ", ".join(f'"{name}" {kind} NOT NULL' for name, kind in kinds.items())
+        columns = ", ".join(f'"{name}" {_type(hints[name])}' for name in self._columns)
         self._connection.execute(
             f'CREATE TABLE IF NOT EXISTS "{table}" (id TEXT PRIMARY KEY, stream TEXT NOT NULL,'
             f" time_utc TEXT NOT NULL, {columns})"
@@ -127,6 +127,10 @@ class DatabaseSink:
             f"cannot write {self._path}: {error}",
             "free some space or name another file; what was written before is whole",
         )
+
+
+def _type(kind: object) -> str:
+    return next((sql for known, sql in _TYPES.items() if known is kind), "TEXT NOT NULL")
 
 
 def _connected(path: Path) -> sqlite3.Connection:

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
+from edgesdk.pipeline.event_files import json_fields
 from edgesdk.pipeline.packet import Event, Packet
 from edgesdk.sinks.facts import SinkFacts
 from edgesdk.sinks.uri import hide_password
@@ -27,14 +28,17 @@ class Message:
     event: Event
 
     def as_json(self, app: str) -> str:
-        """One JSON object: id, app, stream, time_utc, kind, and the event's fields in `event`."""
+        """One JSON object: id, app, stream, time_utc, kind, and the event's fields in `event`.
+
+        A number that is none (NaN) is null there.
+        """
         table = {
             "id": self.id,
             "app": app,
             "stream": self.stream,
             "time_utc": self.time_utc,
             "kind": type(self.event).__name__.lower(),
-            "event": {name: getattr(self.event, name) for name in event_columns(type(self.event))},
+            "event": json_fields(self.event, event_columns(type(self.event))),
         }
         return json.dumps(table, allow_nan=False, ensure_ascii=False)
 
