@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesdk.apps.cores import share_cores
 from edgesdk.apps.folder import App
 from edgesdk.apps.naming import named_sources, of_stream
 from edgesdk.apps.program import Program, Scene
@@ -56,7 +57,7 @@ class RunRequest:
     """None: the app's own bundle, and its float model as long as none was built."""
     backend: str = "onnxruntime"
     threads: int = 0
-    """Of the backend; 0: as many as there are cores."""
+    """Of the backend for each frame; 0: the cores are shared among `parallel` frames."""
     events: Path | None = None
     """.csv, .jsonl or .json; None: what app.toml says."""
     video: Path | None = None
@@ -72,6 +73,8 @@ class RunRequest:
     """URIs, besides those of app.toml; each serves all streams."""
     wait_s: float = Recovery.start_s
     """How long the first picture of each camera is waited for; infinity: for ever."""
+    parallel: int = 0
+    """Frames that a CPU works on at once (`share_cores`); 0: chosen."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,9 @@ def _with_model(
     sinks: Sequence[Sink],
     opened: tuple[Sink, ...],
 ) -> Iterator[PreparedRun]:
-    backend = load_backend_for(chosen.bundle, request.backend, request.threads, request.compiling)
+    batch = batch_of(chosen.model)
+    shares = share_cores(request.backend, batch, request.parallel, request.threads)
+    backend = load_backend_for(chosen.bundle, request.backend, shares.threads, request.compiling)
     engine = backend.compile(chosen.model)
     known = engine.warnings
     with (
@@ -162,7 +167,8 @@ def _with_model(
     ):
         del engine  # its bytes are in the session now, and a board has one memory
         detector = replace(make_detector(chosen, session), pictures=pictures.runner)
-        inference = Inference(detector, batch_of(chosen.model), request.batch_wait_ms / 1e3)
+        wait_s = request.batch_wait_ms / 1e3
+        inference = Inference(detector, batch, wait_s, shares.parallel)
         pipeline = Pipeline.of(
             [
                 Stream(

@@ -88,6 +88,7 @@ class OnnxRuntimeSession:
     """A loaded ONNX file. `run` may be called from several threads; outputs are the caller's."""
 
     gives_outputs: Literal[True] = True
+    runs_at_once: Literal[True] = True
 
     def __init__(self, session: Any) -> None:
         self._session = session

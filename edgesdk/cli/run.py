@@ -44,7 +44,18 @@ OUT = click.Path(dir_okay=False, path_type=Path)
     help="Where else events go, such as sqlite:events.db or mqtt://broker/topic. Several times.",
 )
 @click.option("--backend", default="onnxruntime", show_default=True, help="What runs the model.")
-@click.option("--threads", type=click.IntRange(min=0), default=0, help="Of the backend; 0: all.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Of the backend for each frame; 0: the cores are shared among --parallel frames.",
+)
+@click.option(
+    "--parallel",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Frames that a CPU works on at once; 0: two.",
+)
 @click.option("--max-frames", type=click.IntRange(min=1), help="Of each source.")
 @click.option(
     "--policy",
@@ -84,6 +95,7 @@ def command(
     sinks: tuple[str, ...],
     backend: str,
     threads: int,
+    parallel: int,
     max_frames: int | None,
     policy: Policy | None,
     batch_wait: float,
@@ -119,6 +131,7 @@ def command(
         batch_wait,
         sinks,
         wait,
+        parallel,
     )
     if print_pipeline:
         show_pipelines(sources_of(app, request), as_json)

@@ -108,6 +108,12 @@ class BatchStage(Protocol):
         ...
 
     @property
+    def parallel(self) -> int:
+        """So many calls of `run_batch` may be under way at once, each in a thread of its own; the
+        packets keep their order all the same."""
+        ...
+
+    @property
     def joined(self) -> int:
         """So many of the stages that follow work in its thread, before the next `run_batch`."""
         ...

@@ -37,6 +37,7 @@ class Running:
         self._halted = False
         self._boxes: list[Mailboxes[Parcel]] = []
         self._workers: list[Worker] = []
+        self._inferring: Inferring | None = None
         first = self._between(FROM_SOURCE)
         for lane in lanes:
             name = f"source-{lane.label}" if lane.label else "source"
@@ -67,6 +68,8 @@ class Running:
         self._halted = True
         for boxes in self._boxes:
             boxes.close()
+        if self._inferring is not None:
+            self._inferring.stop()
         self._stop_sources(give_up_s)
         for worker in self._workers:
             if worker.thread.ident is not None:  # An interrupt may come before all are started.
@@ -120,7 +123,10 @@ class Running:
         last: Mailboxes[Parcel] = Mailboxes([Box(max(2, shared.batch))], _drop)
         self._boxes.append(last)
         names = [shared.name, *(stage.name for stage in lanes[0].split.joined)]
-        self._workers.append(Worker("inference", names, Inferring(shared, lanes, ready, last)))
+        self._inferring = Inferring(shared, lanes, ready, last)
+        for number in range(1, shared.parallel + 1):
+            name = f"inference-{number}" if shared.parallel > 1 else "inference"
+            self._workers.append(Worker(name, names, self._inferring))
         return last
 
     def _between(self, rules: dict[Policy, Box]) -> Mailboxes[Parcel]:
