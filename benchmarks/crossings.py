@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +87,7 @@ def passages(
     beside = along_unit[0] * (places[:, 1] - start[1]) - along_unit[1] * (places[:, 0] - start[0])
     sure = np.flatnonzero(np.abs(beside) > least_px)
     found = []
-    for a, b in zip(sure[:-1], sure[1:], strict=True):
+    for a, b in pairwise(sure.tolist()):
         if np.sign(beside[a]) == np.sign(beside[b]):
             continue
         steps = np.arange(a, b)

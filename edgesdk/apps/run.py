@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgesdk.apps.cores import share_cores
 from edgesdk.apps.folder import App
 from edgesdk.apps.naming import named_sources, of_stream
-from edgesdk.apps.program import Program, Scene
+from edgesdk.apps.program import Program, Scene, others_of
 from edgesdk.backends import load_backend_for
 from edgesdk.backends.base import ShowProgress, no_progress
 from edgesdk.backends.pictures import pictures_of
@@ -35,7 +35,7 @@ from edgesdk.pipeline import (
     VideoFile,
     blame,
     detect_stages,
-    event_file,
+    event_files,
     open_source,
 )
 from edgesdk.pipeline.pipeline import STOP_S
@@ -201,6 +201,7 @@ def _facts(
     return SinkFacts(
         app=app.name,
         event=made[0].program.event,
+        others=others_of(made[0].program),
         draw=draw,
         streams=tuple(
             StreamFacts(
@@ -290,11 +291,12 @@ def _stream(
 ) -> tuple[PreparedStream, tuple[Stage, ...]]:
     """A source with what is its own: the app's code with its state, and its files."""
     events, video = _outputs(app, request, source, name)
-    scene = Scene(chosen.spec.labels, *source.size, source.fps)
+    scene = Scene(chosen.spec.labels, *source.size, source.fps, live=source.live)
     with blame(app.name, name):
         program = app.program(app.settings, scene)
         stages = tuple(program.stages())
-    files: list[Sink] = [event_file(events, program.event, bool(name))] if events else []
+    kinds = (program.event, *others_of(program))
+    files: list[Sink] = [event_files(events, kinds, bool(name))] if events else []
     files += [VideoFile(video, source.fps, program.draw)] if video else []
     return PreparedStream(name, source, program, events, video, tuple(files)), stages
 

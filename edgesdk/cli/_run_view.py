@@ -53,6 +53,11 @@ class Bar:
         self._events += len(packet.events)
         self._progress.update(self._task, advance=1, events=self._events)
 
+    def tell(self, packet: Packet) -> None:
+        """Events without a frame of their own."""
+        self._events += len(packet.events)
+        self._progress.update(self._task, events=self._events)
+
     def close(self) -> None:
         """Take it away."""
         self._progress.stop()

@@ -2,17 +2,19 @@
 
 from edgesdk.pipeline.detect import Inference, Step, detect_stages
 from edgesdk.pipeline.errors import StageError, blame
-from edgesdk.pipeline.event_files import event_file
+from edgesdk.pipeline.event_files import event_file, event_files
 from edgesdk.pipeline.paced import Paced
 from edgesdk.pipeline.packet import Event, Packet
 from edgesdk.pipeline.pipeline import Pipeline
 from edgesdk.pipeline.protocols import (
     BatchStage,
+    Finishing,
     Sink,
     Source,
     SourceStats,
     Stage,
     StateChange,
+    TakesTheRest,
     Watched,
 )
 from edgesdk.pipeline.sinks import Collect, VideoFile
@@ -31,6 +33,7 @@ __all__ = [
     "BatchStage",
     "Collect",
     "Event",
+    "Finishing",
     "FrameAge",
     "Inference",
     "Paced",
@@ -48,11 +51,13 @@ __all__ = [
     "Step",
     "Stream",
     "StreamSummary",
+    "TakesTheRest",
     "ThreadLoad",
     "VideoFile",
     "Watched",
     "blame",
     "detect_stages",
     "event_file",
+    "event_files",
     "open_source",
 ]

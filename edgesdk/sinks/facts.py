@@ -47,6 +47,8 @@ class SinkFacts:
     """Class names in the order of the class index."""
     columns: Sequence[str] = ()
     """Columns of the table of counts, also those that stay 0."""
+    others: tuple[type[Event], ...] = ()
+    """Further kinds of event; a table or file of its own for each."""
     run_id: str = field(default_factory=new_run_id)
     """Part of every event's id."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +37,7 @@ class ClassMap:
         if not set(names) & set(known):
             raise UsageError(
                 f"the model knows none of the classes to count: {', '.join(names)}",
-                f"it knows {', '.join(known[:12]) or 'no labels'};"
-                " choose with --set classes=[...]",
+                f"it knows {', '.join(known[:12]) or 'no labels'}; choose with --set classes=[...]",
             )
         for name in names:
             if name not in known and name not in optional:
@@ -50,15 +49,15 @@ class ClassMap:
     @property
     def wanted(self) -> list[int]:
         """The model's class indices that are counted."""
-        return np.flatnonzero(self.index >= 0).tolist()
+        return [int(i) for i in np.flatnonzero(self.index >= 0)]
 
     def select(self, detections: Detections) -> Detections:
         """Those of a wanted class, with the model's own class indices."""
-        return detections[self.index[detections.class_id] >= 0]
+        return detections[np.isin(detections.class_id, self.wanted)]
 
-    def rename(self, detections: Detections) -> Detections:
-        """The same with the user's class indices.
+    def rename(self, class_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The user's class indices of selected detections.
 
-        After tracking: two boxes on one vehicle, as car and as truck, are then told apart.
+        To be done after tracking, which sees that two boxes are one vehicle as car and as truck.
         """
-        return replace(detections, class_id=self.index[detections.class_id])
+        return self.index[class_ids]

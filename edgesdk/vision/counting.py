@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from edgesdk.detections import Detections
 from edgesdk.vision.anchor import anchor_of
+from edgesdk.vision.ground import Speed
 from edgesdk.vision.line import Line
 from edgesdk.vision.paths import CountingSettings, Paths, Seen
 from edgesdk.vision.tracker import Confirmed
@@ -45,6 +46,8 @@ class Crossing:
     """The line's name."""
     path: int = -1
     """Which object, as `Paths` numbers them."""
+    speed: Speed | None = None
+    """Where a ground plane is given and it was long enough in view."""
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -27,6 +28,13 @@ class Interval(Generic[Key]):
     camera was away."""
     counts: dict[Key, int]
     """By key; every key is there, also with 0."""
+
+
+def moment(time_s: float, wall: bool) -> str:
+    """A time as text: "2026-11-26T06:45:00Z" of the wall clock (UTC), or "0:15:00" of a file."""
+    if not wall:
+        return str(timedelta(seconds=time_s))
+    return f"{datetime.fromtimestamp(time_s, timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
 
 
 class IntervalCounts(Generic[Key]):

@@ -30,16 +30,22 @@ class Line:
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(value) for value in (*self.start, *self.end)):
-            raise ValueError("the line's ends should be finite numbers")
+            raise ValueError(f"the line {self._ends} takes four finite numbers")
         if self.length < 1e-6:
-            raise ValueError("the line's start and end should differ")
+            raise ValueError(f"the line {self._ends} has no length: it begins where it ends")
         if self.forward == self.backward:
-            raise ValueError(f"both directions are called {self.forward!r}")
+            raise ValueError(
+                f"forward and backward should be two names, found {self.forward!r} for both"
+            )
 
     @property
     def length(self) -> float:
         """In pixels."""
         return math.dist(self.start, self.end)
+
+    @property
+    def _ends(self) -> str:
+        return "{:g},{:g},{:g},{:g}".format(*self.start, *self.end)
 
     def locate(self, point: Point) -> Point:
         """(along, beside): pixels along the line from its start, and from it to the right."""

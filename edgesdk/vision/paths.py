@@ -190,7 +190,10 @@ class Paths:
         (first, start, _), (last, end, _) = sightings[0], sightings[-1]
         (x, y), (vx, vy) = _between(start, end), path.velocity
         least = self._settings.band(_size(start))
-        return x * vx + y * vy < 0 and min(math.hypot(x, y), math.hypot(vx, vy) * (last - first)) > least
+        return (
+            x * vx + y * vy < 0
+            and min(math.hypot(x, y), math.hypot(vx, vy) * (last - first)) > least
+        )
 
     def _forget(self, frame: int) -> None:
         limit = frame - self._settings.forget_frames

@@ -15,6 +15,9 @@ from edgesdk.detections import Detections
 from edgesdk.vision.anchor import Anchor, Point, anchor_of, anchors_of
 from edgesdk.vision.paths import CountingSettings, Seen
 
+Change = Literal["enter", "leave"]
+CHANGES: tuple[Change, ...] = ("enter", "leave")
+
 
 @dataclass(frozen=True)
 class Zone:
@@ -74,7 +77,7 @@ class Visit:
 
     frame_index: int
     """Of the first sighting inside, or of the last one."""
-    change: Literal["enter", "leave"]
+    change: Change
     zone: str
     track_id: int
     class_id: int
@@ -156,7 +159,7 @@ class ZoneWatch:
         guest = self._guests.pop(path, None)
         return [self._visit(guest, "leave")] if guest and guest.inside else []
 
-    def _visit(self, guest: _Guest, change: Literal["enter", "leave"]) -> Visit:
+    def _visit(self, guest: _Guest, change: Change) -> Visit:
         seen, inside = guest.seen, change == "leave"
         known = seen.class_id < len(self._labels)
         return Visit(

@@ -65,6 +65,13 @@ class Board:
                 self._tell(event, number)
         return number
 
+    def tell(self, packet: Packet) -> None:
+        """Take in events without a frame of their own."""
+        with self._lock:
+            number = self._stream_of(packet.frame.source)
+            for event in packet.events:
+                self._tell(event, number)
+
     def message(self) -> bytes:
         """Everything as JSON, for the page."""
         now_ns = self._clock_ns()
@@ -102,8 +109,10 @@ class Board:
         return self._by_name[name]
 
     def _tell(self, event: Event, stream: int) -> None:
-        row, column = event.counted_as
-        if (row, column) in self._counts or len(self._counts) < MOST_ROWS:
+        row, column = event.counted_as or (type(event).__name__.lower(), "")
+        if event.counted_as is None:
+            pass  # It tells counts itself.
+        elif (row, column) in self._counts or len(self._counts) < MOST_ROWS:
             self._counts[row, column] += 1
         values = dataclasses.asdict(event)
         at_ms = values.pop("time_ms")
@@ -114,7 +123,7 @@ class Board:
                 "stream": stream,
                 "frame": frame,
                 "at_s": round(at_ms / 1000, 1),
-                "what": f"{row} {column}",
+                "what": f"{row} {column}".strip(),
                 "values": {n: _short(v) for n, v in values.items() if v not in (row, column)},
             }
         )
