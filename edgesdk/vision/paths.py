@@ -37,7 +37,7 @@ class CountingSettings:
     handover_sizes: float = 0.75
     """A track that begins this near to where another, lost one should be by now is the same
     object under a new identity and goes on in its place; in box sizes. 0: never."""
-    handover_frames: int = 15
+    handover_frames: int = 45
     """... if it was lost no longer ago than this."""
     forget_frames: int = 90
     """An object unseen for longer is dropped; not less than the tracker's `lost_frames`."""
