@@ -103,6 +103,8 @@ class PreparedStream:
     events: Path | None
     video: Path | None
     sinks: tuple[Sink, ...]
+    more_events: tuple[Path, ...] = ()
+    """The files of the further kinds of event, beside `events`."""
 
 
 @dataclass(frozen=True)
@@ -296,9 +298,11 @@ def _stream(
         program = app.program(app.settings, scene)
         stages = tuple(program.stages())
     kinds = (program.event, *others_of(program))
-    files: list[Sink] = [event_files(events, kinds, bool(name))] if events else []
+    tables = event_files(events, kinds, bool(name)) if events else None
+    files: list[Sink] = [tables] if tables else []
     files += [VideoFile(video, source.fps, program.draw)] if video else []
-    return PreparedStream(name, source, program, events, video, tuple(files)), stages
+    more = tables.paths[1:] if tables else ()
+    return PreparedStream(name, source, program, events, video, tuple(files), more), stages
 
 
 def _outputs(

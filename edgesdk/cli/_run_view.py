@@ -157,7 +157,8 @@ def tell_failures(summary: RunSummary) -> bool:
 
 
 def _files(run: PreparedRun) -> list[Path]:
-    return [p for stream in run.streams for p in (stream.events, stream.video) if p is not None]
+    files = [(s.events, *s.more_events, s.video) for s in run.streams]
+    return [path for each in files for path in each if path is not None]
 
 
 def _first(paths: Sequence[Path | None]) -> str | None:

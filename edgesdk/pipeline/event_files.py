@@ -34,7 +34,8 @@ def event_files(
     """
     places = {kind: path.with_name(f"{path.stem}-{kind_name(kind)}{path.suffix}") for kind in kinds}
     places[kinds[0]] = path
-    return EventsByKind({k: event_file(place, k, with_stream) for k, place in places.items()})
+    files = {k: event_file(place, k, with_stream) for k, place in places.items()}
+    return EventsByKind(files, tuple(places.values()))
 
 
 def kind_name(kind: type[Event]) -> str:
@@ -124,7 +125,8 @@ class CsvEvents:
             self._file.open()
             self._file.write(_csv_line(self._columns))
         for event in packet.events:
-            self._file.write(_csv_line([getattr(event, name) for name in self._columns]))
+            # A number that is none (NaN) is an empty cell, which a spreadsheet leaves out of sums.
+            self._file.write(_csv_line(list(json_fields(event, self._columns).values())))
 
     def tell(self, packet: Packet) -> None:
         """The same for the rest."""
@@ -204,8 +206,10 @@ class EventsByKind:
 
     name = "events"
 
-    def __init__(self, files: Mapping[type[Event], Sink]) -> None:
+    def __init__(self, files: Mapping[type[Event], Sink], paths: Sequence[Path] = ()) -> None:
+        """The first file also takes events of a kind that has none. `paths`: to be told."""
         self._files = files
+        self.paths = tuple(paths)
 
     def accept(self, packet: Packet) -> None:
         """To each file what is of its kind, at once."""
