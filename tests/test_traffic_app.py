@@ -1,4 +1,4 @@
-"""The traffic app as a site sets it up: lines, zones, classes, intervals and speeds, without code."""
+"""The traffic app as a site sets it up: lines, zones, classes, intervals, speeds; no code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import shutil
 import sqlite3
 import sys
-from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edgesdk._resources import assets_folder, data_folder
+from edgesdk._resources import data_folder
 from edgesdk.apps import App, RunRequest, load_app, prepare_run
-from edgesdk.apps.folder import ModelTable
-from edgesdk.errors import ConfigError, UsageError
-from edgesdk.pipeline import Collect
+from edgesdk.errors import ConfigError
+from edgesdk.pipeline import Collect, StageError
 from edgesdk.sim import TrafficScene, TrafficSettings
 from edgesdk.sim.camera import Camera
 from edgesdk.traffic import Count, Crossing, Visit
@@ -33,10 +32,20 @@ else:
     import tomli as tomllib
 
 TRAFFIC = data_folder("apps") / "traffic_counting"
+PICTURE = TRAFFIC.parent.parent / "docs" / "images" / "traffic-counting.jpg"
 LINES = [
     {"name": "gate", "start": [0, 80], "end": [96, 80], "forward": "in", "backward": "out"},
     {"name": "yard", "start": [96, 60], "end": [192, 60], "forward": "in", "backward": "out"},
 ]
+WRONG = "wrong way"
+IN = {"name": "in", "start": [30, 240], "end": [314, 240], "forward": "cars", "backward": WRONG}
+OUT = {"name": "out", "start": [610, 240], "end": [326, 240], "forward": "cars", "backward": WRONG}
+PLACES = {
+    "lines": [IN, OUT],
+    "zones": [{"name": "crossing", "points": [[330, 90], [490, 90], [540, 170], [335, 170]]}],
+    "regions": [{"points": [[0, 30], [640, 30], [640, 360], [0, 360]]}],
+}
+"""Of the picture in the README."""
 LEFT = [[0, 60], [90, 60], [90, 120], [0, 120]]
 
 
@@ -139,15 +148,19 @@ def test_each_kind_has_a_file_and_a_table_of_its_own(tmp_path: Path) -> None:
         name, truth = kind.__name__.lower(), of_kind(collect, kind)
         assert truth
         suffix = "" if kind is Crossing else f"-{name}"
-        rows = list(csv.DictReader((tmp_path / f"a{suffix}.csv").open()))
+        rows = table(tmp_path / f"a{suffix}.csv")
         lines = (tmp_path / f"a{suffix}.jsonl").read_text().splitlines()
-        with sqlite3.connect(tmp_path / "a.db") as base:
+        with closing(sqlite3.connect(tmp_path / "a.db")) as base:
             stored = base.execute(f'SELECT label FROM "{name}"').fetchall()
         assert [row["label"] for row in rows] == [event.label for event in truth]
         assert [json.loads(line)["label"] for line in lines] == [event.label for event in truth]
         assert [row[0] for row in stored] == [event.label for event in truth]
-    first = next(csv.DictReader((tmp_path / "a.csv").open()))
-    assert first["speed_kmh"] == ""  # no ground is given
+    assert table(tmp_path / "a.csv")[0]["speed_kmh"] == ""  # no ground is given
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def test_speeds_of_a_simulated_road_are_told_where_its_ground_is_given(tmp_path: Path) -> None:
@@ -155,12 +168,8 @@ def test_speeds_of_a_simulated_road_are_told_where_its_ground_is_given(tmp_path:
         pytest.skip("needs the model apps/traffic_counting/model/vehicles.onnx: run train.py")
     settings = TrafficSettings(seed=3, frames=200)
     camera, scene = Camera.of(settings), TrafficScene(settings)
-    far, near = 0.8 * camera.far_m, 1.2 * camera.near_m
-    metres = [[-3.5, far], [3.5, far], [3.5, near], [-3.5, near]]
-    picture = camera.project(np.array([[x, v, 0.0] for x, v in metres])).tolist()
     shutil.copytree(TRAFFIC, tmp_path / "app", ignore=shutil.ignore_patterns("*.edge"))
-    ground = {"picture": picture, "metres": metres}
-    app = load_app(tmp_path / "app").with_settings({"ground": ground})
+    app = load_app(tmp_path / "app").with_settings({"ground": ground_of(camera)})
     _, collect = run(app, RunRequest("sim://traffic?seed=3&frames=200"))
     told = [event for event in of_kind(collect, Crossing) if event.speed_kmh > 0]
     driven = {v.id: 3.6 * v.speed_m_s for i in range(0, 200, 20) for v in scene._vehicles(i / 24)}
@@ -187,7 +196,7 @@ def test_places_that_cannot_be_are_named_before_the_run(
     tmp_path: Path, settings: dict[str, Any], says: str
 ) -> None:
     source = str(crossing_clip(tmp_path / "clip.avi", frames=3))
-    with pytest.raises(UsageError, match=says):
+    with pytest.raises(StageError, match=says):
         run(squares(tmp_path / "app", **settings), RunRequest(source))
 
 
@@ -225,25 +234,38 @@ def test_the_app_is_short() -> None:
 
 
 def test_the_readmes_picture_is_what_the_app_draws(tmp_path: Path) -> None:
-    assets = assets_folder()
-    if assets is None:
-        pytest.skip("needs the assets: set EDGESDK_ASSETS to the folder with video/ and models/")
-    text = (TRAFFIC / "app.toml").read_text()
-    example = re.compile(r"^# (\[\[?settings\.(zones|ground)|(name|points|picture|metres) = )")
-    kept = [line[2:] if example.match(line) else line for line in text.splitlines()]
-    start = next(i for i, line in enumerate(kept) if line.startswith("[settings]"))
-    places = "\n".join(line for line in kept[start:] if "gate" not in line)
-    settings = tomllib.loads(places.replace("points = [[0, 120]", "# "))["settings"]
-    app = load_app(TRAFFIC).with_settings({**settings, "line": [0, 220, 640, 220]})
-    app = replace(app, model=ModelTable(zoo="yolox-nano"), folder=Path("/nowhere"))
-    video = tmp_path / "road.mp4"
-    with prepare_run(
-        app, RunRequest(str(assets / "video" / "road_8_vehicles.mp4"), video=video)
-    ) as r:
-        r.pipeline.run(250)
-    reader = cv2.VideoCapture(str(video))
-    reader.set(cv2.CAP_PROP_POS_FRAMES, 240)
-    drawn = reader.read()[1].astype(int)
-    shown = cv2.imread(str(TRAFFIC.parent.parent / "docs/assets/traffic-counting.jpg")).astype(int)
+    drawn = traffic_picture(tmp_path)
+    shown = cv2.imread(str(PICTURE))
     assert drawn.shape == shown.shape
-    assert np.abs(drawn - shown).mean() < 6
+    # As JPEG, and with another version of the model a box may lie a little elsewhere.
+    assert np.abs(drawn.astype(int) - shown.astype(int)).mean() < 4
+
+
+def traffic_picture(folder: Path) -> Any:
+    """A simulated road with two lines, a zone, a region and speeds, after 6 s."""
+    settings = TrafficSettings(seed=3, frames=150)
+    camera = Camera.of(settings)
+    app = load_app(TRAFFIC).with_settings({**PLACES, "ground": ground_of(camera)})
+    shutil.copytree(TRAFFIC, folder / "app", ignore=shutil.ignore_patterns("*.edge"))
+    app = replace(app, folder=folder / "app")
+    request = RunRequest("sim://traffic?seed=3&frames=150", video=folder / "a.mp4")
+    with prepare_run(app, request) as prepared:
+        prepared.pipeline.run()
+    reader = cv2.VideoCapture(str(folder / "a.mp4"))
+    reader.set(cv2.CAP_PROP_POS_FRAMES, 140)
+    return reader.read()[1]
+
+
+def ground_of(camera: Camera) -> dict[str, Any]:
+    """Four points of the simulated road, 7 m wide, where that camera sees them."""
+    far, near = 0.8 * camera.far_m, 1.2 * camera.near_m
+    metres = [[-3.5, far], [3.5, far], [3.5, near], [-3.5, near]]
+    picture = camera.project(np.array([[x, v, 0.0] for x, v in metres])).tolist()
+    return {"picture": picture, "metres": metres}
+
+
+if __name__ == "__main__":  # draws the picture of the README
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as place:
+        cv2.imwrite(str(PICTURE), traffic_picture(Path(place)), [cv2.IMWRITE_JPEG_QUALITY, 88])

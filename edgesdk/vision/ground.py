@@ -16,8 +16,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesdk.vision.anchor import Point, anchor_of
+from edgesdk.vision.anchor import Box, Point, anchor_of
 from edgesdk.vision.paths import Seen
+
+EDGE_PX = 2.0
+"""A box this near to the picture's edge is cut by it."""
 
 Corners = tuple[Point, Point, Point, Point]
 
@@ -93,22 +96,31 @@ Places = deque[tuple[float, float, float]]
 class SpeedGauge:
     """Speeds of objects on the ground. Memory follows the objects that are about."""
 
-    def __init__(self, ground: Ground, settings: SpeedSettings | None = None) -> None:
+    def __init__(
+        self, ground: Ground, size: tuple[int, int], settings: SpeedSettings | None = None
+    ) -> None:
+        """`size` is the picture's width and height: a box that its edge cuts has no foot."""
         self._ground = ground
+        self._size = size
         self._settings = settings or SpeedSettings()
         self._places: dict[int, Places] = {}
 
     def take(self, seen: Sequence[Seen], time_s: float, gone: Sequence[int] = ()) -> None:
         """Take in one frame at `time_s`, media time of `Paths.update` and `Paths.gone`."""
         for each in seen:
-            metres = self._ground.to_metres(anchor_of(each.box, "foot"))
             places = self._places.setdefault(each.path, deque())
-            if metres is not None:
+            metres = self._ground.to_metres(anchor_of(each.box, "foot"))
+            if metres is not None and self._is_whole(each.box):
                 places.append((time_s, *metres))
             while places and places[0][0] < time_s - self._settings.window_s:
                 places.popleft()
         for path in gone:
             self._places.pop(path, None)
+
+    def _is_whole(self, box: Box) -> bool:
+        width, height = self._size
+        inside = min(box[0], box[1], width - box[2], height - box[3])
+        return inside > EDGE_PX
 
     def speed(self, path: int) -> Speed | None:
         """Of an object over its last `window_s`; None where that is too short to be sure."""

@@ -24,13 +24,16 @@ from edgesdk.vision.zone import Visit, Zone, ZoneWatch
 class Site:
     """What is watched, in pixels of the picture."""
 
+    size: tuple[int, int]
+    """Width and height of the picture."""
     lines: tuple[Line, ...] = ()
     zones: tuple[Zone, ...] = ()
     ground: Ground | None = None
     """None: no speeds."""
 
-    def check(self, width: int, height: int) -> None:
-        """Raises UsageError for two of the same name, and for what lies outside such a picture."""
+    def check(self) -> None:
+        """Raises UsageError for two of the same name, and for what lies outside the picture."""
+        width, height = self.size
         for kind, places in (("line", self.lines), ("zone", self.zones)):
             twice = [name for name, n in Counter(p.name for p in places).items() if n > 1]
             if twice:
@@ -67,7 +70,7 @@ class SiteWatch:
         self._paths = Paths(settings)
         self.lines = tuple(LineCounter(line, labels, settings) for line in site.lines)
         self.zones = tuple(ZoneWatch(zone, labels, settings) for zone in site.zones)
-        self._gauge = SpeedGauge(site.ground, speed) if site.ground else None
+        self._gauge = SpeedGauge(site.ground, site.size, speed) if site.ground else None
         self._seen: tuple[Seen, ...] = ()
         self._now_s = 0.0
 
