@@ -21,6 +21,7 @@ from edgesdk.vision.tracker import Tracker
 
 VEHICLES = (2, 3, 5, 7)
 """car, motorcycle, bus, truck in COCO's order."""
+ROAD_FPS, WALKERS_FPS = 24.0, 10.0
 FRONT_AT_THE_LINE = (15, 70, 122, 172, 232, 411, 470, 705)
 """Frames in which a vehicle's front reaches y=220; its centre follows within a second."""
 
@@ -70,8 +71,10 @@ def road() -> list[Detections]:
     return [found[np.isin(found.class_id, VEHICLES)] for found in map(detector, pictures(clip))]
 
 
-def count(frames: Iterable[tuple[int, Detections]], line: Line) -> tuple[dict[str, int], list[int]]:
-    tracker, counter, at = Tracker(), LineCounter(line), []
+def count(
+    frames: Iterable[tuple[int, Detections]], line: Line, fps: float
+) -> tuple[dict[str, int], list[int]]:
+    tracker, counter, at = Tracker(fps=fps), LineCounter(line), []
     for number, found in frames:
         crossings = counter.update(tracker.update(found, number), number)
         at += [crossing.frame_index for crossing in crossings]
@@ -80,7 +83,7 @@ def count(frames: Iterable[tuple[int, Detections]], line: Line) -> tuple[dict[st
 
 def test_eight_vehicles_come_down_the_road_and_none_goes_up(road: list[Detections]) -> None:
     sure = [(i, found[found.score >= 0.3]) for i, found in enumerate(road)]
-    totals, frames = count(sure, Line((0, 220), (640, 220)))
+    totals, frames = count(sure, Line((0, 220), (640, 220)), ROAD_FPS)
     assert totals == {"down": 8, "up": 0}
     late = np.subtract(frames, FRONT_AT_THE_LINE)
     assert ((late >= 0) & (late <= 24)).all(), frames
@@ -92,7 +95,7 @@ def test_neither_where_the_line_is_nor_the_threshold_matters(
     road: list[Detections], y: int, threshold: float
 ) -> None:
     sure = [(i, found[found.score >= threshold]) for i, found in enumerate(road)]
-    assert count(sure, Line((0, y), (640, y)))[0] == {"down": 8, "up": 0}
+    assert count(sure, Line((0, y), (640, y)), ROAD_FPS)[0] == {"down": 8, "up": 0}
 
 
 @pytest.mark.parametrize("every", [2, 3, 4])
@@ -100,7 +103,7 @@ def test_a_slow_machine_that_drops_frames_counts_the_same(
     road: list[Detections], every: int
 ) -> None:
     some = [(i, found[found.score >= 0.3]) for i, found in enumerate(road) if i % every == 0]
-    assert count(some, Line((0, 220), (640, 220)))[0] == {"down": 8, "up": 0}
+    assert count(some, Line((0, 220), (640, 220)), ROAD_FPS)[0] == {"down": 8, "up": 0}
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +135,7 @@ def test_pedestrians_are_counted_from_true_boxes_with_true_identities(
 def test_pedestrians_are_counted_from_boxes_whose_identities_we_find(
     walkers: tuple[list[Detections], list[Array]],
 ) -> None:
-    assert count(enumerate(walkers[0]), TO_THE_RIGHT)[0] == {"right": 14, "left": 18}
+    assert count(enumerate(walkers[0]), TO_THE_RIGHT, WALKERS_FPS)[0] == {"right": 14, "left": 18}
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -141,14 +144,14 @@ def test_three_in_ten_boxes_missing_costs_at_most_two_pedestrians(
 ) -> None:
     chance = np.random.default_rng(seed)
     some = [(i, found[chance.random(len(found)) > 0.3]) for i, found in enumerate(walkers[0])]
-    totals, _ = count(some, TO_THE_RIGHT)
+    totals, _ = count(some, TO_THE_RIGHT, WALKERS_FPS)
     assert abs(totals["right"] - 14) + abs(totals["left"] - 18) <= 2
 
 
 def test_ids_are_switched_rarely_on_true_boxes(
     walkers: tuple[list[Detections], list[Array]],
 ) -> None:
-    tracker, last, switches = Tracker(), dict[int, int](), 0
+    tracker, last, switches = Tracker(fps=WALKERS_FPS), dict[int, int](), 0
     for found, identity in zip(*walkers, strict=True):
         ids = tracker.update(found).track_id
         for person, track in zip(identity.tolist(), ids.tolist(), strict=True):

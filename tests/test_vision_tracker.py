@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from edgesdk.detections import Detections
 from edgesdk.errors import UsageError
-from edgesdk.vision.motion import Motion, MotionSettings
+from edgesdk.vision.association import fit
+from edgesdk.vision.motion import Motion, MotionSettings, measure
 from edgesdk.vision.tracker import Tracker, TrackerSettings
 
 Row = tuple[float, float, float, float]
@@ -131,6 +132,45 @@ def test_two_people_of_one_class_close_together_are_two() -> None:
     assert ids[-1] == [0, 1]
 
 
+def test_one_box_for_two_who_meet_is_nobodys_until_it_is_clear_whose() -> None:
+    tracker = Tracker(fps=10)
+    apart = [[(100 + 8 * i, 100, 60, 0.9), (260 - 8 * i, 104, 60, 0.9)] for i in range(10)]
+    assert follow(tracker, apart)[-1] == [0, 1]
+    # Both are in the middle now, and the detector gives one box for the two.
+    assert follow(tracker, [[(181, 102, 60, 0.9)]]) == [[-1]]
+    after = [[(100 + 8 * i, 100, 60, 0.9), (260 - 8 * i, 104, 60, 0.9)] for i in range(11, 20)]
+    assert follow(tracker, after)[-1] == [0, 1]
+
+
+def test_who_is_gone_for_longer_than_the_doubt_lasts_leaves_the_other_his_name() -> None:
+    tracker = Tracker(fps=10)
+    together = [[(100 + i, 100, 60, 0.9), (108 + i, 102, 60, 0.9)] for i in range(9)]
+    follow(tracker, together)
+    alone = follow(tracker, [[(100 + i, 100, 60, 0.9)] for i in range(9, 20)])
+    assert alone[:5] == [[-1]] * 5
+    assert alone[5:] == [[0]] * 6
+
+
+def test_without_doubt_every_sighting_has_a_name() -> None:
+    tracker = Tracker(TrackerSettings(doubt_fit=0), fps=10)
+    follow(tracker, [[(100 + i, 100, 60, 0.9), (108 + i, 102, 60, 0.9)] for i in range(9)])
+    assert follow(tracker, [[(109, 100, 60, 0.9)]]) == [[0]]
+
+
+@pytest.mark.parametrize("fps", [8.0, 25.0, 60.0])
+def test_the_same_walk_is_one_track_at_any_frame_rate(fps: float) -> None:
+    """Two box widths a second, stopping for a second and turning back."""
+    seconds = np.arange(0, 9, 1 / fps)
+    x = 100 + 80 * np.interp(seconds, [0, 4, 5, 9], [0, 4, 4, 0])
+    ids = follow(Tracker(fps=fps), [[(each, 90, 40, 0.9)] for each in x.tolist()])
+    assert ids[2:] == [[0]] * (len(x) - 2)
+
+
+def test_a_weak_sighting_that_is_sure_enough_to_choose_first_begins_nothing() -> None:
+    settings_ = TrackerSettings(high_score=0.5, start_score=0.6)
+    assert follow(Tracker(settings_), [[(60, 60, 40, 0.55)]] * 9) == [[-1]] * 9
+
+
 def test_frames_must_go_forward() -> None:
     tracker = Tracker()
     tracker.update(Detections.empty(), 7)
@@ -142,6 +182,12 @@ def test_frames_must_go_forward() -> None:
 def test_impossible_settings_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="min_hits"):
         TrackerSettings(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fps", [0.0, -25.0, float("nan"), float("inf")])
+def test_a_frame_rate_that_is_none_is_refused(fps: float) -> None:
+    with pytest.raises(UsageError, match="frames a second"):
+        Tracker(fps=fps)
 
 
 rows = st.lists(
@@ -189,35 +235,67 @@ def test_a_picture_of_twice_the_size_has_the_same_tracks(frames: list[list[Row]]
 
 
 @given(
-    st.lists(st.tuples(st.integers(-40, 40), st.integers(1, 3)), min_size=1, max_size=12),
+    st.lists(st.tuples(st.integers(-40, 40), st.integers(1, 30)), min_size=1, max_size=12),
     st.floats(0.01, 0.2),
-    st.floats(0.005, 0.1),
-    st.floats(0.1, 1.0),
+    st.floats(0.05, 1.0),
+    st.floats(0.1, 10.0),
 )
 def test_motion_is_what_a_textbook_kalman_filter_estimates(
     moves: list[tuple[int, int]], measured: float, acceleration: float, first: float
 ) -> None:
-    settings_ = MotionSettings(measured, acceleration, first)
     size = 40.0
     box = np.array([[80.0, 80.0, 120.0, 120.0]], np.float32)
-    motion = Motion.start(box, settings_)
+    motion = Motion(MotionSettings(measured, acceleration, first))
+    motion.begin(measure(box))
     # The same in matrices, in pixels, for one axis: x' = F x, P' = F P F^T + Q, ...
     state = np.array([100.0, 0.0])
     covariance = np.diag([(measured * size) ** 2, (first * size) ** 2])
     observe, noise = np.array([[1.0, 0.0]]), (measured * size) ** 2
-    for move, frames in moves:
-        transition = np.array([[1.0, frames], [0.0, 1.0]])
-        kick = np.array([frames**2 / 2, frames])
+    for move, twenty_fifths in moves:
+        t = twenty_fifths / 25
+        transition = np.array([[1.0, t], [0.0, 1.0]])
+        grown = np.array([[t**3 / 3, t**2 / 2], [t**2 / 2, t]])
         state = transition @ state
-        covariance = transition @ covariance @ transition.T
-        covariance += np.outer(kick, kick) * (acceleration * size) ** 2
-        motion = motion.predict(frames, settings_)
+        covariance = transition @ covariance @ transition.T + grown * (acceleration * size) ** 2
+        motion.predict(t)
         gain = covariance @ observe.T / (observe @ covariance @ observe.T + noise)
         state = state + gain[:, 0] * (100 + move - state[0])
         covariance = (np.eye(2) - gain @ observe) @ covariance
-        motion = motion.correct(np.array([0]), box + np.float32(move), settings_)
-    assert motion.center[0] == pytest.approx([state[0], state[0]], abs=1e-6)
-    assert motion.velocity[0] == pytest.approx([state[1], state[1]], abs=1e-6)
-    assert motion.covariance[0] * size**2 == pytest.approx(
-        [covariance[0, 0], covariance[0, 1], covariance[1, 1]], rel=1e-6, abs=1e-9
+        motion.correct(np.array([0]), measure(box + np.float32(move)))
+    assert motion.center[:, 0] == pytest.approx([state[0]] * 2, abs=1e-6)
+    assert motion.velocity[:, 0] == pytest.approx([state[1]] * 2, abs=1e-5)
+    assert motion.covariance[:, 0] * size**2 == pytest.approx(
+        [covariance[0, 0], covariance[0, 1], covariance[1, 1]], rel=1e-6, abs=1e-7
     )
+
+
+@given(st.integers(1, 40))
+def test_many_small_steps_of_time_are_one_great_step(steps: int) -> None:
+    once, often = Motion(MotionSettings()), Motion(MotionSettings())
+    for motion in (once, often):
+        motion.begin(measure(np.array([[10.0, 20.0, 50.0, 90.0]], np.float32)))
+        motion.predict(0.1)
+        motion.correct(np.array([0]), measure(np.array([[13.0, 21.0, 53.0, 91.0]], np.float32)))
+    once.predict(steps / 25)
+    for _ in range(steps):
+        often.predict(1 / 25)
+    assert often.placed == pytest.approx(once.placed)
+    assert often.covariance == pytest.approx(once.covariance)
+
+
+boxes = st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 40)] * 2)
+
+
+@given(boxes, boxes)
+def test_the_fit_is_the_share_of_pixels_times_the_share_of_rows(
+    a: tuple[int, int, int, int], b: tuple[int, int, int, int]
+) -> None:
+    pictures = np.zeros((2, 100, 100), np.bool_)
+    for picture, (x, y, w, h) in zip(pictures, (a, b), strict=True):
+        picture[y : y + h, x : x + w] = True
+    shared = (pictures[0] & pictures[1]).sum() / (pictures[0] | pictures[1]).sum()
+    in_rows = pictures.any(axis=2)
+    rows_shared = (in_rows[0] & in_rows[1]).sum() / (in_rows[0] | in_rows[1]).sum()
+    corners = np.array([(x, y, x + w, y + h) for x, y, w, h in (a, b)], np.float32)
+    found = fit(measure(corners[:1]), measure(corners[1:]))
+    assert found == pytest.approx(np.array([[shared * rows_shared]]), abs=1e-9)
