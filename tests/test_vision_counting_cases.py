@@ -214,7 +214,7 @@ def passed(scene: TrafficScene) -> list[Passed]:
 def matched(seed: int, harm: Harm, switch: bool) -> Matching:
     """Our counting of a scene against its truth, one by one."""
     scene, truth = simulated(seed)
-    chance, tracker = np.random.default_rng(seed), Tracker()
+    chance, tracker = np.random.default_rng(seed), Tracker(fps=12)
     counter, found = LineCounter(Line(*scene.line)), []
     for i, shown in enumerate(truth):
         tracked = tracker.update(harm(shown, i, chance), i)

@@ -74,7 +74,7 @@ class Program:
         self.classes = ClassMap.of(settings.classes, scene.labels, optional=VEHICLES)
         labels, interval_s = self.classes.labels, 60 * settings.interval_min
         self._regions = settings.regions
-        self._tracker = Tracker(settings.tracker)
+        self._tracker = Tracker(settings.tracker, scene.fps)
         self._watch = SiteWatch(self.site, labels, settings.counting, settings.speed)
         self._teller = Teller(self.site, labels, scene.fps, scene.live, interval_s)
         self._annotate = Annotator(labels, self.site.lines, self.site.zones, settings.regions)

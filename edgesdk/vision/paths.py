@@ -18,6 +18,8 @@ from edgesdk.detections import Detections
 from edgesdk.vision.anchor import Box, Point
 from edgesdk.vision.tracker import Confirmed
 
+WIDE_FRAMES = 15
+"""A velocity is a guess: who was hidden for so long may be twice as far from where it leads."""
 STEADY = 2
 """Steps over which a velocity is smoothed: a box that is half hidden jumps."""
 
@@ -36,7 +38,8 @@ class CountingSettings:
     neighbour for one frame, and back, crosses nothing."""
     handover_sizes: float = 0.75
     """A track that begins this near to where another, lost one should be by now is the same
-    object under a new identity and goes on in its place; in box sizes. 0: never."""
+    object under a new identity and goes on in its place; in box sizes, and up to twice as far the
+    longer it was lost. 0: never."""
     handover_frames: int = 45
     """... if it was lost no longer ago than this."""
     forget_frames: int = 90
@@ -181,6 +184,7 @@ class Paths:
             if track_id in present or not 0 < frame - path.frame <= self._settings.handover_frames:
                 continue
             distance = math.dist(_center(path.expected(frame)), _center(box))
+            distance /= 1 + min((frame - path.frame) / WIDE_FRAMES, 1.0)
             if distance < nearest and not self._opposed(path, sightings):
                 best, nearest = track_id, distance
         return None if best is None else self._paths.pop(best)
