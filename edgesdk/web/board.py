@@ -109,12 +109,12 @@ class Board:
         return self._by_name[name]
 
     def _tell(self, event: Event, stream: int) -> None:
-        row, column = event.counted_as or (type(event).__name__.lower(), "")
         if event.counted_as is None:
-            pass  # It tells counts itself.
-        elif (row, column) in self._counts or len(self._counts) < MOST_ROWS:
+            return  # It tells counts itself, in many rows at once.
+        row, column = event.counted_as
+        if (row, column) in self._counts or len(self._counts) < MOST_ROWS:
             self._counts[row, column] += 1
-        values = dataclasses.asdict(event)
+        values = {n: v for n, v in dataclasses.asdict(event).items() if v == v}  # NaN is none
         at_ms = values.pop("time_ms")
         frame = values.pop("frame")
         values.pop("stream")
@@ -123,7 +123,7 @@ class Board:
                 "stream": stream,
                 "frame": frame,
                 "at_s": round(at_ms / 1000, 1),
-                "what": f"{row} {column}".strip(),
+                "what": f"{row} {column}",
                 "values": {n: _short(v) for n, v in values.items() if v not in (row, column)},
             }
         )
