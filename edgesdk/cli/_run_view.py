@@ -20,7 +20,6 @@ from edgesdk.cli._run_tables import (
     times_table,
 )
 from edgesdk.pipeline import Packet, RunSummary
-from edgesdk.sinks import Addressed
 
 
 class Bar:
@@ -88,9 +87,6 @@ def announce(app: App, run: PreparedRun) -> None:
             f"edgesdk build {app.folder} --device orin",
             err=True,
         )
-    for sink in run.sinks:
-        if isinstance(sink, Addressed):
-            click.echo(f"  {sink.name}: {sink.address}", err=True)
     for warning in run.warnings:
         click.secho("warning: ", fg="yellow", nl=False, err=True)
         click.echo(warning, err=True)

@@ -3,12 +3,15 @@
 from edgesdk.pipeline.detect import Inference, Step, detect_stages
 from edgesdk.pipeline.errors import StageError, blame
 from edgesdk.pipeline.event_files import event_file, event_files
+from edgesdk.pipeline.inspect import InspectParts
 from edgesdk.pipeline.paced import Paced
 from edgesdk.pipeline.packet import Event, Packet
 from edgesdk.pipeline.pipeline import Pipeline
 from edgesdk.pipeline.protocols import (
     BatchStage,
     Finishing,
+    Flushing,
+    Remembers,
     Sink,
     Source,
     SourceStats,
@@ -34,12 +37,15 @@ __all__ = [
     "Collect",
     "Event",
     "Finishing",
+    "Flushing",
     "FrameAge",
     "Inference",
+    "InspectParts",
     "Paced",
     "Packet",
     "Pipeline",
     "Policy",
+    "Remembers",
     "RunSummary",
     "Sink",
     "Source",

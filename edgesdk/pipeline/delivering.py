@@ -14,7 +14,7 @@ from edgesdk.frames import Frame
 from edgesdk.pipeline.errors import StageError, blame
 from edgesdk.pipeline.mailboxes import Mailboxes
 from edgesdk.pipeline.packet import Event, Packet
-from edgesdk.pipeline.protocols import Finishing, Sink, TakesTheRest
+from edgesdk.pipeline.protocols import Finishing, Flushing, Sink, TakesTheRest
 from edgesdk.pipeline.stream import Lane, Parcel
 from edgesdk.pipeline.summary import Times
 from edgesdk.pipeline.workers import Worker, advance
@@ -127,12 +127,14 @@ class Delivering:
             self._close_held(quietly)
 
     def _close_held(self, quietly: bool) -> None:
-        """Each once; the first error of a run is the one that is raised, others are logged."""
+        """Each once, those that wait for others last, so that files are whole by then also when the
+        run's patience ends; the first error of a run is the one that is raised, others are logged.
+        """
         if self._closed:
             return
         self._closed = True
         first: BaseException | None = None
-        for sink in self._sinks:
+        for sink in sorted(self._sinks, key=_patience_s):
             try:
                 _close(sink)
             except StageError as error:
@@ -150,6 +152,10 @@ def _labelled(packet: Packet, lane: Lane) -> Packet:
         return packet
     events = tuple(replace(event, stream=lane.label) for event in packet.events)
     return replace(packet, events=events)
+
+
+def _patience_s(sink: Sink) -> float:
+    return sink.flush_s if isinstance(sink, Flushing) else 0.0
 
 
 def _close(sink: Sink) -> None:

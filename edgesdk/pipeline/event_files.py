@@ -2,7 +2,8 @@
 
 A line is handed to the system in one piece, so a reader (or a crash) never meets half a line, and
 `tail -f` shows events while the run goes on. A .json is one array and only whole at the end:
-it grows under a temporary name and takes its place on `close`.
+it grows under a temporary name and takes its place on `close`. A number that is none (NaN,
+infinity) is null, and an empty field of a CSV.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import csv
 import dataclasses
 import io
 import json
-import math
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgesdk.errors import EdgeError, UsageError
-from edgesdk.pipeline.packet import Event, Packet
+from edgesdk.pipeline.packet import Event, Packet, field_value
 from edgesdk.pipeline.protocols import Sink
 
 
@@ -125,8 +125,7 @@ class CsvEvents:
             self._file.open()
             self._file.write(_csv_line(self._columns))
         for event in packet.events:
-            # A number that is none (NaN) is an empty cell, which a spreadsheet leaves out of sums.
-            self._file.write(_csv_line(list(json_fields(event, self._columns).values())))
+            self._file.write(_csv_line([field_value(event, name) for name in self._columns]))
 
     def tell(self, packet: Packet) -> None:
         """The same for the rest."""
@@ -236,14 +235,8 @@ def _csv_line(values: Sequence[object]) -> str:
     return text.getvalue()
 
 
-def json_fields(event: Event, columns: Sequence[str]) -> dict[str, object]:
-    """Fields of an event by name, as JSON can tell them: a number that is none (NaN) is null."""
-    values = {name: getattr(event, name) for name in columns}
-    return {n: None if isinstance(v, float) and math.isnan(v) else v for n, v in values.items()}
-
-
 def _json(event: Event, columns: Sequence[str]) -> str:
-    return json.dumps(json_fields(event, columns), allow_nan=False)
+    return json.dumps({name: field_value(event, name) for name in columns}, allow_nan=False)
 
 
 def _temporary(path: Path) -> Path:

@@ -20,6 +20,8 @@ FROM_SOURCE: dict[Policy, Box] = {"all": Box(4), "newest": Box(1, replace=True)}
 frame may wait."""
 TO_INFERENCE: dict[Policy, Box] = {"all": Box(1), "newest": Box(1, replace=True)}
 """The next input is ready when the model is free."""
+REMEMBERED = Box(4)
+"""What a stage ahead of inference must not lose waits; a few, as parts come in bursts."""
 CLOSE_S = 1.0
 """For sinks, when the thread that uses them was left behind."""
 
@@ -38,7 +40,7 @@ class Running:
         self._boxes: list[Mailboxes[Parcel]] = []
         self._workers: list[Worker] = []
         self._inferring: Inferring | None = None
-        first = self._between(FROM_SOURCE)
+        first = self._boxes_of([FROM_SOURCE[lane.policy] for lane in lanes])
         for lane in lanes:
             name = f"source-{lane.label}" if lane.label else "source"
             self._workers.append(
@@ -117,7 +119,9 @@ class Running:
         lanes, ready = self._lanes, first
         before = [stage.name for stage in lanes[0].split.before]
         if before:
-            ready = self._between(TO_INFERENCE)
+            ready = self._boxes_of(
+                [REMEMBERED if lane.remembers else TO_INFERENCE[lane.policy] for lane in lanes]
+            )
             self._workers.append(Worker("prepare", before, Preparing(lanes, first, ready)))
         # One box for all: results keep their order, and few wait however many streams there are.
         last: Mailboxes[Parcel] = Mailboxes([Box(max(2, shared.batch))], _drop)
@@ -129,8 +133,8 @@ class Running:
             self._workers.append(Worker(name, names, self._inferring))
         return last
 
-    def _between(self, rules: dict[Policy, Box]) -> Mailboxes[Parcel]:
-        boxes: Mailboxes[Parcel] = Mailboxes([rules[lane.policy] for lane in self._lanes], _drop)
+    def _boxes_of(self, rules: Sequence[Box]) -> Mailboxes[Parcel]:
+        boxes: Mailboxes[Parcel] = Mailboxes(rules, _drop)
         self._boxes.append(boxes)
         return boxes
 

@@ -16,7 +16,7 @@ from typing import get_type_hints
 
 from edgesdk.errors import EdgeError, UsageError
 from edgesdk.pipeline.event_files import kind_name
-from edgesdk.pipeline.packet import Event, Packet
+from edgesdk.pipeline.packet import Event, Packet, field_value
 from edgesdk.sinks.facts import SinkFacts
 from edgesdk.sinks.messages import Message, Numbering, event_columns
 from edgesdk.sinks.places import check_file_place
@@ -28,6 +28,9 @@ COMMIT_S = 0.25
 WAITING = 10_000
 """Events that may wait for the disk; then the pipeline waits."""
 CLOSE_S = 10.0
+CACHE_KB = 256
+"""Of the file in memory: rows are only appended, so more of it helps nobody. SQLite's own 2 MB fill
+over the first hours of a run, which looks like a leak."""
 BUSY_S = 5.0
 """How long another process may hold the file locked."""
 OWN_COLUMNS = ("id", "stream", "time_utc")
@@ -74,12 +77,15 @@ class _Table:
 
     def row(self, message: Message) -> tuple[object, ...]:
         """Of one event."""
-        own = (getattr(message.event, name) for name in self.columns)
+        own = (field_value(message.event, name) for name in self.columns)
         return (message.id, message.stream, message.time_utc, *own)
 
 
 class DatabaseSink:
-    """A table for each kind of event: its columns after id, stream and wall time."""
+    """A table for each kind of event: its columns after id, stream and wall time.
+
+    A number that is none (NaN, infinity) is NULL.
+    """
 
     def __init__(self, name: str, path: Path, table: str, facts: SinkFacts) -> None:
         """`table` is that of the first kind, and begins the names of the others; empty: each is
@@ -164,6 +170,7 @@ def _connected(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KB}")
     except sqlite3.Error:
         connection.close()
         raise

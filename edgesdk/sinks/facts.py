@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from typing import Any
 
 from edgesdk.pipeline.packet import Event
 from edgesdk.pipeline.protocols import Source
@@ -32,6 +33,20 @@ class StreamFacts:
 
 
 @dataclass(frozen=True)
+class ModelFacts:
+    """What the events of a run come from."""
+
+    digest: str = ""
+    """Of the bundle, or of the float model."""
+    what: str = ""
+    """For people: a bundle or a float model, and its precision."""
+    backend: str = ""
+    """Its name and version."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The app's, as they were set for the run."""
+
+
+@dataclass(frozen=True)
 class SinkFacts:
     """What sinks are made from, the same for all of a run."""
 
@@ -47,6 +62,9 @@ class SinkFacts:
     """Class names in the order of the class index."""
     columns: Sequence[str] = ()
     """Columns of the table of counts, also those that stay 0."""
+    model: Callable[[], ModelFacts] = ModelFacts
+    """Asked by those sinks that keep it, since it may take a while; empty where it is not known, as
+    in tests."""
     others: tuple[type[Event], ...] = ()
     """Further kinds of event; a table or file of its own for each."""
     run_id: str = field(default_factory=new_run_id)

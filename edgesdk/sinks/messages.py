@@ -9,8 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from edgesdk.pipeline.event_files import json_fields
-from edgesdk.pipeline.packet import Event, Packet
+from edgesdk.pipeline.packet import Event, Packet, field_value
 from edgesdk.sinks.facts import SinkFacts
 from edgesdk.sinks.uri import hide_password
 
@@ -30,7 +29,7 @@ class Message:
     def as_json(self, app: str) -> str:
         """One JSON object: id, app, stream, time_utc, kind, and the event's fields in `event`.
 
-        A number that is none (NaN) is null there.
+        A number that is none (NaN, infinity) is null.
         """
         table = {
             "id": self.id,
@@ -38,7 +37,9 @@ class Message:
             "stream": self.stream,
             "time_utc": self.time_utc,
             "kind": type(self.event).__name__.lower(),
-            "event": json_fields(self.event, event_columns(type(self.event))),
+            "event": {
+                name: field_value(self.event, name) for name in event_columns(type(self.event))
+            },
         }
         return json.dumps(table, allow_nan=False, ensure_ascii=False)
 

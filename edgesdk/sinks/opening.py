@@ -11,7 +11,7 @@ from typing import Protocol, cast, runtime_checkable
 
 from edgesdk.errors import EdgeError, UnknownName
 from edgesdk.pipeline.packet import Packet
-from edgesdk.pipeline.protocols import Sink, TakesTheRest
+from edgesdk.pipeline.protocols import Flushing, Sink, TakesTheRest
 from edgesdk.sinks.facts import SinkFacts
 from edgesdk.sinks.uri import SinkUri, parse_uri
 
@@ -22,12 +22,15 @@ KINDS: Mapping[str, str] = {
     "video": "edgesdk.sinks.files",
     "sqlite": "edgesdk.sinks.database",
     "snapshots": "edgesdk.sinks.snapshots",
+    "audit": "edgesdk.sinks.audit",
     "mqtt": "edgesdk.sinks.mqtt",
     "mqtts": "edgesdk.sinks.mqtt",
     "http": "edgesdk.sinks.webhook",
     "https": "edgesdk.sinks.webhook",
     "prometheus": "edgesdk.sinks.metrics",
     "web": "edgesdk.web",
+    "modbus": "edgesdk.signals.modbus_output",
+    "gpio": "edgesdk.signals.gpio_output",
 }
 """Kind -> the module that makes it; loaded when one is named, so that no run pays for others."""
 
@@ -60,16 +63,6 @@ class Addressed(Protocol):
     @property
     def address(self) -> str:
         """Such as http://127.0.0.1:8080/; it may hold a token, so it is shown but not logged."""
-        ...
-
-
-@runtime_checkable
-class Flushing(Protocol):
-    """A sink whose end takes a while, because others may be slow."""
-
-    @property
-    def flush_s(self) -> float:
-        """How long `close` usually takes at most."""
         ...
 
 
@@ -120,6 +113,7 @@ class OnceClosed:
 
     def __init__(self, sink: Sink) -> None:
         self.name = sink.name
+        self.flush_s = sink.flush_s if isinstance(sink, Flushing) else 0.0
         self._sink = sink
         self._closed = False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from edgesdk.errors import UsageError
@@ -28,3 +29,12 @@ def check_folder_place(folder: Path) -> None:
             f"nothing can be written in {folder}: {there}: {error.strerror or error}",
             "name another place",
         ) from error
+
+
+def check_no_source(path: Path, sources: Iterable[str]) -> None:
+    """Raises UsageError when one of the sources, by their names, is the file at `path`."""
+    for source in sources:
+        if source and path.resolve() == Path(source).resolve():
+            raise UsageError(
+                f"{path} is a source of this run: it would be written over", "name another file"
+            )

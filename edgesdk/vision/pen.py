@@ -72,7 +72,7 @@ class Pen:
         width = 1 if thin else self._stroke
         self._cv2.rectangle(self.image, box[:2], box[2:], color, width)
 
-    def label(self, texts: list[str], box: list[int], color: Color) -> None:
+    def label(self, texts: list[str], box: list[int], color: Color, ink: Color = DARK) -> None:
         """The first text that fits a box's width (or else the last), above it or inside."""
         room = 1.5 * (box[2] - box[0])
         fitting = (text for text in texts if self._size(text)[0] <= room)
@@ -80,7 +80,7 @@ class Pen:
         width, height = self._size(text)
         top = box[1] - height if box[1] >= height else box[1]
         left = min(max(box[0], 0), max(self.image.shape[1] - width, 0))
-        self._text(text, (left, top), color, DARK)
+        self._text(text, (left, top), color, ink)
 
     def panel(self, lines: list[str]) -> None:
         """Lines of larger text in the upper left corner."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -71,3 +72,40 @@ def test_a_run_that_cannot_begin_leaves_no_camera_open(app: Path, server: Server
         pass
     wait_until(lambda: held() == before)
     assert held() == before
+
+
+def test_a_run_that_is_prepared_and_not_begun_leaves_no_camera_open(
+    app: Path, server: Server
+) -> None:
+    with prepare_run(load_app(str(app)), RunRequest(source="sim://traffic?frames=1")):
+        pass  # ONNX Runtime keeps files open from its first session on.
+    before = held()
+    with prepare_run(load_app(str(app)), RunRequest(source=address(server))) as run:
+        assert held() != before
+        assert not run.pipeline.began
+    wait_until(lambda: held() == before)
+    assert held() == before
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_while_the_first_picture_is_waited_for_ends_it_in_order(
+    app: Path, number: signal.Signals, code: int
+) -> None:
+    """Nobody listens on port 9."""
+    command = [sys.executable, "-m", "edgesdk", "run", str(app), "--wait", "inf"]
+    with subprocess.Popen(
+        [*command, "--source", "http://127.0.0.1:9/cam.mjpg"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as run:
+        assert run.stderr is not None
+        assert any("waiting: it cannot be opened" in line for line in run.stderr)
+        run.send_signal(number)
+        _, said = run.communicate(timeout=20)
+    assert run.returncode == code, said
+    assert f"stopped by {number.name} before the run was over" in said
+    assert "Aborted" not in said
+    assert "Traceback" not in said
+    with pytest.raises(ProcessLookupError):  # none of its session: the capture process is gone too
+        os.killpg(run.pid, 0)
