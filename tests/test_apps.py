@@ -325,7 +325,7 @@ def test_without_a_source_a_run_says_so(tmp_path: Path) -> None:
 def test_the_example_of_the_guide_works(tmp_path: Path) -> None:
     guide = (TRAFFIC.parent.parent / "docs" / "guides" / "write-an-app.md").read_text()
     for name in ("toml", "python"):
-        (block,) = re.findall(rf"```{name}\n(.*?)```", guide, re.DOTALL)
+        block = re.findall(rf"```{name}\n(.*?)```", guide, re.DOTALL)[0]
         (tmp_path / ("app.toml" if name == "toml" else "app.py")).write_text(block)
     app = load_app(tmp_path)
     program = app.program(app.settings, Scene(("person", "dog"), 64, 48, 25.0))
