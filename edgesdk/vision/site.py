@@ -86,14 +86,15 @@ class SiteWatch:
         `confirmed` is the tracker's `confirmed_now`.
         """
         seen = self._paths.update(detections, frame_index, confirmed)
-        self._seen, self._now_s = seen, time_s
         gone = self._paths.gone
+        # What was seen before a track was confirmed has no time here; it matters at lines only.
+        present = tuple(each for each in seen if each.frame == frame_index)
+        self._seen, self._now_s = present, time_s
         if self._gauge:
-            present = [each for each in seen if each.frame == frame_index]
             self._gauge.take(present, time_s)
         news = News(
             tuple(self._with_speed(c) for line in self.lines for c in line.take(seen, gone)),
-            tuple(v for zone in self.zones for v in zone.take(seen, time_s, gone)),
+            tuple(v for zone in self.zones for v in zone.take(present, time_s, gone)),
         )
         if self._gauge:
             self._gauge.take((), time_s, gone)
