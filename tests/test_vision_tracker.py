@@ -58,6 +58,15 @@ def test_a_track_that_needs_one_sighting_only_has_none_before_it() -> None:
     assert (one.frames, one.boxes.shape, one.class_ids.shape) == ((), (0, 4), (0,))
 
 
+def test_the_first_sightings_of_a_track_are_brought_though_it_is_confirmed_in_doubt() -> None:
+    tracker = Tracker(fps=10)
+    follow(tracker, [[(100, 100, 60, 0.9)]] * 3)
+    follow(tracker, [[(100, 100, 60, 0.9), (112, 100, 60, 0.9)]] * 2)
+    assert follow(tracker, [[(112, 100, 60, 0.9)]]) == [[-1]]
+    assert [(each.track_id, each.frames) for each in tracker.confirmed_now] == [(1, (3, 4))]
+    assert follow(tracker, [[(100, 100, 60, 0.9), (112, 100, 60, 0.9)]]) == [[0, 1]]
+
+
 def test_a_flash_of_two_frames_is_nothing() -> None:
     tracker = Tracker()
     ids = follow(tracker, [[(9, 9, 20, 0.9)]] * 2 + [[]] * 3 + [[(9, 9, 20, 0.9)]] * 2)
@@ -166,9 +175,12 @@ def test_the_same_walk_is_one_track_at_any_frame_rate(fps: float) -> None:
     assert ids[2:] == [[0]] * (len(x) - 2)
 
 
-def test_a_weak_sighting_that_is_sure_enough_to_choose_first_begins_nothing() -> None:
-    settings_ = TrackerSettings(high_score=0.5, start_score=0.6)
-    assert follow(Tracker(settings_), [[(60, 60, 40, 0.55)]] * 9) == [[-1]] * 9
+def test_a_weak_sign_does_not_bring_back_what_was_gone_for_longer_than_it_is_recent() -> None:
+    sure, unsure = [(60.0, 60.0, 40.0, 0.8)], [(61.0, 60.0, 40.0, 0.2)]
+    for unseen, found in ((3, [0]), (9, [-1])):
+        tracker = Tracker(TrackerSettings(recent_s=0.5), fps=10)
+        follow(tracker, [[*sure]] * 5 + [[]] * unseen)
+        assert follow(tracker, [unsure])[-1] == found
 
 
 def test_frames_must_go_forward() -> None:
@@ -207,7 +219,7 @@ videos = st.lists(rows, max_size=12)
 def test_whatever_comes_detections_stay_and_ids_are_never_shared_or_used_again(
     frames: list[list[Row]],
 ) -> None:
-    tracker, other, highest = Tracker(), Tracker(), -1
+    tracker, other, named = Tracker(), Tracker(), 0
     for number, frame in enumerate(frames):
         given_boxes = seen(frame)
         out = tracker.update(given_boxes)
@@ -215,15 +227,16 @@ def test_whatever_comes_detections_stay_and_ids_are_never_shared_or_used_again(
         assert np.array_equal(out.xyxy, given_boxes.xyxy)
         assert np.array_equal(out.score, given_boxes.score)
         assert len(set(ids)) == len(ids)
-        fresh = [i for i in sorted(ids) if i > highest]
-        assert fresh == list(range(highest + 1, highest + 1 + len(fresh)))
-        highest = max([highest, *ids])
+        fresh = [each.track_id for each in tracker.confirmed_now]
+        assert fresh == list(range(named, named + len(fresh)))
+        named += len(fresh)
+        assert all(i < named for i in ids)
         assert out.track_id.tolist() == other.update(given_boxes, number).track_id.tolist()
     for _ in range(31):
         tracker.update(Detections.empty())
     assert tracker.live == 0
     again = [tracker.update(seen([(50.0, 50.0, 30.0, 0.9)])).track_id[0] for _ in range(3)]
-    assert again[-1] == highest + 1
+    assert again[-1] == named
 
 
 @given(videos)

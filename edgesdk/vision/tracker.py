@@ -29,15 +29,16 @@ class TrackerSettings:
     """When boxes belong together, and when a track begins and ends."""
 
     high_score: float = 0.5
-    """Detections from here on choose first; weaker ones, down to the detector's own threshold,
-    only prolong a track."""
-    start_score: float = 0.6
-    """Detections from here on may begin a track."""
+    """Detections from here on choose first and may begin a track; weaker ones, down to the
+    detector's own threshold, only prolong one. Lower for a detector that is seldom this sure."""
     match_fit: float = 0.1
     """Least fit of a sure detection with a track's predicted box: overlap (IoU) times overlap of
     the heights."""
-    low_match_fit: float = 0.3
+    low_match_fit: float = 0.2
     """Least fit of an unsure detection: it must fit better to be believed."""
+    recent_s: float = 0.5
+    """An unsure detection prolongs a track only when that was seen no longer ago than this: later
+    its place is too vague for a weak sign. And so long may a hidden track raise doubt."""
     gate_sigma: float = 4.0
     """Without overlap, a sure detection may be this many standard deviations off; 0: never."""
     gate_sizes: float = 1.5
@@ -45,8 +46,6 @@ class TrackerSettings:
     doubt_fit: float = 0.4
     """A detection that fits a hidden track worse than its own by no more than this could be
     either: it prolongs its own but is given no id in this frame. 0: every one is given its id."""
-    doubt_s: float = 0.5
-    """... if that track was hidden for no longer than this."""
     duplicate_iou: float = 0.7
     """A detection that overlaps a stronger one of another class by more than this is the same
     object under a second name and is left out; 1: never."""
@@ -134,7 +133,8 @@ class Tracker:
 
         Each with the sightings that `update` gave as -1 because it was not sure of them then. A
         counter that takes them in before the present frame misses nothing that happened between
-        a track's first sighting and its confirmation. Empty when no track was confirmed.
+        a track's first sighting and its confirmation. Empty when no track was confirmed. The
+        present sighting may itself be in doubt, and then has no id in this frame.
         """
         return self._newly
 
@@ -165,12 +165,15 @@ class Tracker:
         sure = single & (score >= settings.high_score)
         if self.live and len(score):
             fits = fit(self._motion.placed, placed)
+            recent = self._tracks[_MISSED] <= max(1.0, settings.recent_s / self._second)
+            if not recent.all():
+                fits[np.ix_(~recent, ~sure)] = 0.0
             least = np.where(sure, settings.match_fit, settings.low_match_fit)
             least[~single] = np.inf
             match(fits, least, sure, track_of)
             self._reach(placed, sure, track_of)
-            doubtful = self._in_doubt(fits, track_of)
-        fresh = np.flatnonzero((track_of < 0) & single & (score >= settings.start_score))
+            doubtful = self._in_doubt(fits, track_of, recent)
+        fresh = np.flatnonzero(sure & (track_of < 0))
         if len(fresh):
             track_of[fresh] = self.live + np.arange(len(fresh))
             self._begin(placed[:, fresh])
@@ -196,11 +199,10 @@ class Tracker:
         surprise = self._motion.surprise(placed)
         return np.where(possible, 1 - surprise / settings.gate_sigma, 0.0)
 
-    def _in_doubt(self, fits: Doubles, track_of: Indices) -> Mask:
+    def _in_doubt(self, fits: Doubles, track_of: Indices, recent: Mask) -> Mask:
         """Which detections could as well be a confirmed track that is hidden in this frame."""
         settings = self._settings
-        patience = max(1.0, settings.doubt_s / self._second)
-        hidden = (self._tracks[_ID] >= 0) & (self._tracks[_MISSED] <= patience)
+        hidden = (self._tracks[_ID] >= 0) & recent
         hidden[track_of[track_of >= 0]] = False
         if not hidden.any() or settings.doubt_fit <= 0:
             return np.zeros(len(track_of), np.bool_)
