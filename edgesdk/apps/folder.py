@@ -235,6 +235,7 @@ def _site(folder: Path, table: dict[str, Any]) -> App:
         model=own.model or base.model.located(base.folder),
         calibration=_located(folder, own.calibration.data) or base.calibration,
         source=_located(folder, own.source.default) or base.source,
+        trigger=own.source.trigger or base.trigger,
         sinks=_config.parse(SinksTable, sinks, f"{path}: [sinks]"),
         table=settings,
         settings=_config.parse(type(base.settings), settings, f"{path}: [settings]"),

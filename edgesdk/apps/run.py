@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edgesdk.apps.cores import share_cores
 from edgesdk.apps.folder import App
 from edgesdk.apps.inspecting import inspection_of, make_inspector, trigger_of
+from edgesdk.apps.joining import AppCode, code_for, size_so_far
 from edgesdk.apps.naming import named_sources, of_stream
 from edgesdk.apps.program import Program, Scene
 from edgesdk.backends import load_backend, load_backend_for
@@ -37,15 +38,13 @@ from edgesdk.pipeline import (
     Stage,
     Stream,
     VideoFile,
-    blame,
     detect_stages,
     event_file,
     open_source,
 )
 from edgesdk.pipeline.pipeline import STOP_S
-from edgesdk.signals import Trigger
 from edgesdk.sinks import ModelFacts, SinkFacts, StreamFacts, opened_sinks
-from edgesdk.sinks.places import check_no_source
+from edgesdk.sinks.places import check_no_source, check_written_once
 from edgesdk.spec import ModelSpec
 from edgesdk.tensors import Runner
 from edgesdk.vision.decoders import make_decoder
@@ -150,13 +149,21 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
         chosen = choose_model(app, request.bundle)
         for _, source in sources:
             if isinstance(source, Camera):
-                source.start()  # All at once: what follows waits for the size of each in turn.
+                source.start()  # All at once.
         chosen = replace(chosen, inspect=inspection_of(chosen))
-        streams = tuple(_stream(app, request, chosen, named, trigger) for named in sources)
-        for path in _written(streams):
+        scene = Scene(chosen.spec.labels, 0, 0, 0.0, chosen.inspect, trigger)
+        coded = code_for(app, sources, scene, request.wait_s)
+        streams = tuple(
+            _stream(app, request, name, source, code)
+            for (name, _), (source, code) in zip(sources, coded, strict=True)
+        )
+        uris, written = _sink_uris(app, request), _written(streams)
+        for path in written:
             check_no_source(path, [source.name for _, source in sources])
+        check_written_once(uris, written)
+        own = {sink.name for stream, _ in streams for sink in stream.sinks}
         with (
-            opened_sinks(_sink_uris(app, request), _facts(app, request, chosen, streams)) as opened,
+            opened_sinks(uris, _facts(app, request, chosen, streams), own) as opened,
             _with_model(
                 request, chosen, streams, (*opened.guarded, *sinks), opened.sinks
             ) as prepared,
@@ -231,9 +238,7 @@ def _facts(
         event=made[0].program.event,
         draw=draw,
         streams=tuple(
-            StreamFacts(
-                each.name or each.source.name, each.source.size, each.source.fps, each.source
-            )
+            StreamFacts(each.name or each.source.name, *size_so_far(each.source), each.source)
             for each in made
         ),
         labels=chosen.spec.labels,
@@ -328,22 +333,14 @@ def _opened(text: str, request: RunRequest) -> Source:
 
 
 def _stream(
-    app: App,
-    request: RunRequest,
-    chosen: RunModel,
-    named: tuple[str, Source],
-    trigger: Trigger | None,
+    app: App, request: RunRequest, name: str, source: Source, code: AppCode
 ) -> tuple[PreparedStream, tuple[Stage, ...]]:
     """A source with what is its own: the app's code with its state, and its files."""
-    name, source = named
     events, video = _outputs(app, request, name)
-    scene = Scene(chosen.spec.labels, *source.size, source.fps, chosen.inspect, trigger)
-    with blame(app.name, name):
-        program = app.program(app.settings, scene)
-        stages = tuple(program.stages())
+    program = code.program
     files: list[Sink] = [event_file(events, program.event, bool(name))] if events else []
-    files += [VideoFile(video, source.fps, program.draw)] if video else []
-    return PreparedStream(name, source, program, events, video, tuple(files)), stages
+    files += [VideoFile(video, lambda: source.fps, program.draw)] if video else []
+    return PreparedStream(name, source, program, events, video, tuple(files)), code.stages
 
 
 def _outputs(app: App, request: RunRequest, stream: str) -> tuple[Path | None, Path | None]:

@@ -264,6 +264,10 @@ def stopping_on_signals(pipeline: Pipeline) -> Iterator[list[int]]:
         signal.signal(number, stop)
     try:
         yield received
+    except Interrupted as second:
+        name = signal.Signals(second.number).name
+        click.echo(f"ended at once by a second {name}: what it cut short is not complete", err=True)
+        sys.exit(128 + received[0])
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -32,8 +32,9 @@ class VideoFile:
 
     name = "video"
 
-    def __init__(self, path: Path, fps: float, draw: Draw) -> None:
-        """`fps` is the source's. Raises UsageError for another kind of file."""
+    def __init__(self, path: Path, fps: float | Callable[[], float], draw: Draw) -> None:
+        """`fps` is the source's, or gives it once a frame is there. Raises UsageError for another
+        kind of file."""
         if path.suffix.lower() not in FOURCC:
             raise UsageError(f"{path}: a video is written as {' or '.join(FOURCC)}")
         self._path = path
@@ -47,7 +48,8 @@ class VideoFile:
         picture = self._draw(packet)
         if self._writer is None:
             height, width = picture.shape[:2]
-            self._writer = VideoWriter(self._path, self._fps, (width, height))
+            fps = self._fps() if callable(self._fps) else self._fps
+            self._writer = VideoWriter(self._path, fps, (width, height))
         try:
             self._writer.write(self._fitted(picture, self._writer.size))
         except EdgeError:

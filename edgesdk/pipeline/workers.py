@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,8 @@ from edgesdk.pipeline.protocols import BatchStage, Stage
 from edgesdk.pipeline.stream import Lane, Parcel
 from edgesdk.pipeline.summary import Ended, ThreadLoad
 from edgesdk.pipeline.turns import Turns
+
+_log = logging.getLogger(__name__)
 
 RETURN_PACKET = "end it with: return packet, or replace(packet, events=...) with what it adds"
 
@@ -85,6 +88,8 @@ class Reading:
         except StageError as error:
             lane.failure = error
             lane.ended = "stopped" if self._stopping() else "failed"
+            if lane.label:  # The run may go on for months, and tells of it at its end.
+                _log.error("%s", error.message)
         finally:
             self._out.end(lane.index)
 

@@ -99,7 +99,7 @@ class Driver:
             self._check_alive()
             while (due := self._schedule.take(time.monotonic_ns())) is not None:
                 self._give(due)
-            self._say()
+            self._say(time.monotonic_ns())
         except WireLost as error:
             self._lose(error)
         else:
@@ -107,13 +107,14 @@ class Driver:
 
     def _give(self, due: Due) -> None:
         """One verdict in time, or none."""
-        if self._schedule.too_late(due, time.monotonic_ns()):
+        now_ns = time.monotonic_ns()
+        if self._schedule.too_late(due, now_ns):
             self._fail(due, "its verdict came too late")
             self._late += 1
             return
-        self._schedule.give(due)
+        self._schedule.give(due, now_ns)
         try:
-            self._say()
+            self._say(now_ns)
         except WireLost:
             self._fail(due, "the connection was lost")
             raise
@@ -129,9 +130,8 @@ class Driver:
             )
             self._episode = 0
 
-    def _say(self) -> None:
-        """Write what has changed, and all of it at each heartbeat."""
-        now_ns = time.monotonic_ns()
+    def _say(self, now_ns: int) -> None:
+        """Write what has changed by then, and all of it at each heartbeat."""
         said = self._said
         if now_ns >= self._beat_ns:
             self._beat ^= self._alive(now_ns)

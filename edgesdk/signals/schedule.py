@@ -84,11 +84,12 @@ class Schedule:
         """Whether `due` can no longer be given: its part has gone by."""
         return now_ns - due.at_ns > self.rule.tolerance_ns
 
-    def give(self, due: Due) -> None:
-        """Say what is known of a part, from the moment at which it was due. The safe state ends."""
-        until_ns = due.at_ns + self.rule.pulse_ns
+    def give(self, due: Due, now_ns: int) -> None:
+        """Say what is known of a part that is due, for a whole pulse from now on. The safe state
+        ends."""
+        until_ns = now_ns + self.rule.pulse_ns
         self.trusted, self._last = True, due
-        self._ready_until_ns = until_ns if self.rule.pulse_ns else due.at_ns + READY_NS
+        self._ready_until_ns = until_ns if self.rule.pulse_ns else now_ns + READY_NS
         if due.reject:
             self._reject_until_ns = max(self._reject_until_ns, until_ns)
         else:

@@ -25,11 +25,15 @@ class StreamFacts:
     name: str
     """As in `Frame.source` of its frames; also where the frames state another one."""
     size: tuple[int, int]
-    """Width and height in pixels."""
+    """Width and height in pixels; zeros for a camera whose first picture is still to come."""
     fps: float
-    """Frames per second of media time."""
+    """Frames per second of media time; 0 as long."""
     source: Source | None = None
     """The source itself, for its state when it is `Watched`. None: unknown, as in tests."""
+
+    def fps_now(self) -> float:
+        """The rate, to be asked for once a frame is there."""
+        return self.fps if self.fps or self.source is None else self.source.fps
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class StreamVideos:
 
     def __init__(self, path: Path, facts: SinkFacts) -> None:
         self._files = {
-            stream.name: VideoFile(_of_stream(path, stream.name), stream.fps, facts.draw)
+            stream.name: VideoFile(_of_stream(path, stream.name), stream.fps_now, facts.draw)
             for stream in facts.streams
         }
 

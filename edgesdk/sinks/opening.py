@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast, runtime_checkable
 
@@ -88,10 +88,13 @@ def open_sink(uri: str, facts: SinkFacts, name: str = "") -> Sink:
     return module.make_sink(parsed, facts)
 
 
-def open_sinks(uris: Sequence[str], facts: SinkFacts) -> list[Sink]:
-    """Open them all, each with a name of its own, or none: an error closes those before it."""
+def open_sinks(uris: Sequence[str], facts: SinkFacts, taken: Iterable[str] = ()) -> list[Sink]:
+    """Open them all, each with a name of its own, or none: an error closes those before it.
+
+    `taken`: names of sinks that the pipeline has already.
+    """
     opened: list[Sink] = []
-    seen: Counter[str] = Counter()
+    seen = Counter(taken)
     try:
         for uri in uris:
             kind = parse_uri(uri).kind
@@ -139,9 +142,11 @@ class OpenedSinks:
 
 
 @contextlib.contextmanager
-def opened_sinks(uris: Sequence[str], facts: SinkFacts) -> Iterator[OpenedSinks]:
+def opened_sinks(
+    uris: Sequence[str], facts: SinkFacts, taken: Iterable[str] = ()
+) -> Iterator[OpenedSinks]:
     """`open_sinks`, and their end also when the pipeline never ran."""
-    sinks = open_sinks(uris, facts)
+    sinks = open_sinks(uris, facts, taken)
     guarded = tuple(OnceClosed(sink) for sink in sinks)
     with contextlib.ExitStack() as ending:  # Each is closed, also after one that fails.
         for sink in reversed(guarded):

@@ -33,7 +33,7 @@ MS = 1_000_000
 DELAY_MS = 150
 COIL, REGISTER = 3, 20
 OPTIONS = (
-    f"delay={DELAY_MS}ms&tolerance=100ms&pulse=0&heartbeat=50ms&timeout=200ms&dead_after=60s"
+    f"delay={DELAY_MS}ms&tolerance=400ms&pulse=0&heartbeat=50ms&timeout=200ms&dead_after=60s"
     f"&part_register={REGISTER}"
 )
 

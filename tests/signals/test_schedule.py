@@ -23,7 +23,7 @@ def play(schedule: Schedule, dues: list[Due], moments_ms: list[int]) -> list[boo
     for moment_ms in moments_ms:
         now_ns = moment_ms * MS
         while (due := schedule.take(now_ns)) is not None:
-            schedule.give(due)
+            schedule.give(due, due.at_ns)
         said.append(schedule.levels(now_ns).reject)
     return said
 
@@ -69,7 +69,7 @@ def test_verdicts_that_come_out_of_order_are_given_in_the_order_of_the_parts() -
 
 def test_a_pair_is_never_both_and_ready_says_when_it_is_a_verdict() -> None:
     plan = schedule()
-    plan.give(due(100, 6, "pass"))
+    plan.give(due(100, 6, "pass"), 100 * MS)
     levels = plan.levels(110 * MS)
     assert (levels.reject, levels.passed, levels.ready, levels.number) == (False, True, True, 7)
     levels = plan.levels(151 * MS)
@@ -78,17 +78,30 @@ def test_a_pair_is_never_both_and_ready_says_when_it_is_a_verdict() -> None:
 
 def test_the_number_of_a_part_fits_a_register() -> None:
     plan = schedule()
-    plan.give(due(0, 65534, "pass"))
+    plan.give(due(0, 65534, "pass"), 0 * MS)
     assert plan.levels(0).number == 65535
-    plan.give(due(0, 65535, "pass"))
+    plan.give(due(0, 65535, "pass"), 0 * MS)
     assert plan.levels(0).number == 1
     plan.distrust()
     assert plan.levels(0).number == 0
 
 
+@pytest.mark.parametrize("pulse_ms", [10, 0], ids=["pulsed", "held"])
+def test_a_verdict_that_is_late_within_the_tolerance_stands_as_long_as_any(pulse_ms: int) -> None:
+    """19 ms late it is still given, and a pulse of 10 ms must not be over already."""
+    plan = schedule(pulse_ms)
+    part = due(100, 0, "reject")
+    assert not plan.too_late(part, 119 * MS)
+    plan.give(part, 119 * MS)
+    assert plan.levels(119 * MS).reject
+    assert plan.levels(119 * MS).ready
+    assert plan.levels(128 * MS).reject
+    assert plan.levels(128 * MS).ready
+
+
 def test_the_safe_state_lasts_until_a_part_is_due_again() -> None:
     plan = schedule()
-    plan.give(due(0, 0, "pass"))
+    plan.give(due(0, 0, "pass"), 0 * MS)
     assert not plan.levels(10 * MS).reject
     plan.distrust()
     assert plan.levels(10 * MS).reject
@@ -134,7 +147,7 @@ def test_nothing_changes_before_the_moment_that_is_told(
     for number, (at_ms, reject) in enumerate(parts):
         plan.add(Due(at_ms * MS, number, reject))
     while (part := plan.take(now_ms * MS)) is not None:
-        plan.give(part)
+        plan.give(part, part.at_ns)
     change_ns = plan.change_ns(now_ms * MS)
     end_ns = change_ns if change_ns is not None else (now_ms + 500) * MS
     assert end_ns > now_ms * MS

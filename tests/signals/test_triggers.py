@@ -114,6 +114,31 @@ def test_a_plc_that_is_gone_is_an_error_and_not_silence(
 
 
 @needs_modbus
+def test_what_a_plc_forgot_while_it_was_gone_is_no_edge(plc: ModbusServer) -> None:
+    client = plc.client()
+    client.write_coil(1, True, device_id=1)
+    client.close()
+    trigger = open_trigger(f"modbus://127.0.0.1:{plc.port}/coil/1?edge=falling&timeout=200ms")
+    eventually(lambda: is_read(trigger))
+    plc.stop()
+    eventually(lambda: not is_read(trigger))
+    plc.start()  # with the coil at 0
+    fired: list[int] = []
+
+    def read_again() -> bool:
+        try:
+            fired.extend(trigger.fired())
+        except EdgeError:
+            return False
+        return True
+
+    eventually(read_again)
+    time.sleep(0.1)
+    assert (*fired, *trigger.fired()) == ()
+    trigger.close()
+
+
+@needs_modbus
 def test_an_address_that_the_plc_does_not_have_is_named(plc: ModbusServer) -> None:
     trigger = open_trigger(f"modbus://127.0.0.1:{plc.port}/coil/5000")
 
