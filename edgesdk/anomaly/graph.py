@@ -101,7 +101,11 @@ def describe(backbone: Model, layers: Maps) -> Model:
 def _on_grid(writer: _Writer, name: str, shape: tuple[int, ...], grid: tuple[int, ...]) -> str:
     """One layer, averaged over neighbours and brought to the grid."""
     own, pad = f"{name}/", [AROUND // 2] * 4
-    around = writer.node("AveragePool", [name], f"{own}around", kernel_shape=[AROUND] * 2, pads=pad)
+    # Zeros around count, as in PatchCore: what is cut by the border stands out less.
+    size = [AROUND] * 2
+    around = writer.node(
+        "AveragePool", [name], own + "around", kernel_shape=size, pads=pad, count_include_pad=1
+    )
     if shape[2:] == grid:
         return around
     sizes = writer.constant(f"{own}sizes", np.array([*shape[:2], *grid], np.int64))

@@ -11,6 +11,8 @@ from edgesdk.model.edit import value_shapes
 STRIDES = (8, 16)
 """Pixels for each place: finer layers know edges only, coarser ones lose a small defect."""
 
+ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "HardSwish", "Sigmoid", "PRelu")
+
 Maps = dict[str, tuple[int, ...]]
 """Tensor -> its shape (N, C, h, w)."""
 
@@ -55,8 +57,29 @@ def _before_strides(model: Model, maps: Maps) -> Maps:
         for node in model.proto.graph.node:
             source, target = maps.get(node.input[0]), maps.get(node.output[0])
             if source and target and _is_step(height, stride, source[2], target[2]):
-                found[node.input[0]] = source
+                name = _narrowest(model, maps, node.input[0])
+                found[name] = maps[name]
                 break
+    return found
+
+
+def _narrowest(model: Model, maps: Maps, name: str) -> str:
+    """What a layer that only widens was made of: it says the same in fewer channels.
+
+    Inverted bottlenecks (MobileNetV2, EfficientNet) widen right before they stride.
+    """
+    producers = {out: node for node in model.proto.graph.node for out in node.output}
+    found = name
+    while name in producers and producers[name].input[0] in maps:
+        node = producers[name]
+        name = node.input[0]
+        same_grid = maps[name][2:] == maps[found][2:]
+        if not same_grid or node.op_type not in (*ACTIVATIONS, "Conv"):
+            break
+        if maps[name][1] < maps[found][1]:
+            found = name
+        elif node.op_type == "Conv":
+            break
     return found
 
 
