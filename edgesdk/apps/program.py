@@ -44,6 +44,8 @@ class Scene:
     """The source's name in a run of several; empty in other runs."""
     clock_ns: Callable[[], int] = time.monotonic_ns
     """What deadlines are measured with; in a replay it shows the time of then."""
+    live: bool = False
+    """A camera: times of day mean something. A file only has times since its first frame."""
 
     def label(self, class_id: int) -> str:
         """The name of a class, or its number where there is none."""
@@ -83,6 +85,21 @@ class Writes(Protocol):
     def files(self) -> Sequence[Path]:
         """What to name at the end of a run, of what they write."""
         ...
+
+
+@runtime_checkable
+class TellsMore(Protocol):
+    """A program with several kinds of event: each kind has a file and a table of its own."""
+
+    @property
+    def others(self) -> Sequence[type[Event]]:
+        """The kinds besides `event`."""
+        ...
+
+
+def others_of(program: Program) -> tuple[type[Event], ...]:
+    """The kinds of event that it tells besides its first."""
+    return tuple(program.others) if isinstance(program, TellsMore) else ()
 
 
 @dataclass(frozen=True)

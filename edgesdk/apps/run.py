@@ -24,7 +24,7 @@ from edgesdk.apps.inspecting import (
 )
 from edgesdk.apps.joining import AppCode, code_for, size_so_far
 from edgesdk.apps.naming import named_sources, of_stream
-from edgesdk.apps.program import Program, Scene, Writes
+from edgesdk.apps.program import Program, Scene, Writes, others_of
 from edgesdk.backends import load_backend, load_backend_for
 from edgesdk.backends.base import ShowProgress, no_progress
 from edgesdk.backends.pictures import pictures_of
@@ -47,7 +47,7 @@ from edgesdk.pipeline import (
     Stream,
     VideoFile,
     detect_stages,
-    event_file,
+    event_files,
     open_source,
 )
 from edgesdk.pipeline.pipeline import STOP_S
@@ -122,6 +122,8 @@ class PreparedStream:
     events: Path | None
     video: Path | None
     sinks: tuple[Sink, ...]
+    more_events: tuple[Path, ...] = ()
+    """The files of the further kinds of event, beside `events`."""
 
 
 @dataclass(frozen=True)
@@ -256,6 +258,7 @@ def _facts(
     return SinkFacts(
         app=app.name,
         event=made[0].program.event,
+        others=others_of(made[0].program),
         draw=draw,
         streams=tuple(
             StreamFacts(each.name or each.source.name, *size_so_far(each.source), each.source)
@@ -358,10 +361,13 @@ def _stream(
     """A source with what is its own: the app's code with its state, and its files."""
     events, video = _outputs(app, request, name)
     program = code.program
-    files: list[Sink] = [event_file(events, program.event, bool(name))] if events else []
+    kinds = (program.event, *others_of(program))
+    tables = event_files(events, kinds, bool(name)) if events else None
+    files: list[Sink] = [tables] if tables else []
     files += [VideoFile(video, lambda: source.fps, program.draw)] if video else []
     files += program.sinks() if isinstance(program, Writes) else []
-    return PreparedStream(name, source, program, events, video, tuple(files)), code.stages
+    more = tables.paths[1:] if tables else ()
+    return PreparedStream(name, source, program, events, video, tuple(files), more), code.stages
 
 
 def _outputs(app: App, request: RunRequest, stream: str) -> tuple[Path | None, Path | None]:

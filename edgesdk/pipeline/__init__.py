@@ -3,13 +3,14 @@
 from edgesdk.pipeline.classify import ClassifyPictures
 from edgesdk.pipeline.detect import Inference, Step, detect_stages
 from edgesdk.pipeline.errors import StageError, blame
-from edgesdk.pipeline.event_files import event_file
+from edgesdk.pipeline.event_files import event_file, event_files
 from edgesdk.pipeline.inspect import InspectParts
 from edgesdk.pipeline.paced import Paced
 from edgesdk.pipeline.packet import Event, Packet
 from edgesdk.pipeline.pipeline import Pipeline
 from edgesdk.pipeline.protocols import (
     BatchStage,
+    Finishing,
     Flushing,
     Remembers,
     Sink,
@@ -17,6 +18,7 @@ from edgesdk.pipeline.protocols import (
     SourceStats,
     Stage,
     StateChange,
+    TakesTheRest,
     Unread,
     Watched,
 )
@@ -37,6 +39,7 @@ __all__ = [
     "ClassifyPictures",
     "Collect",
     "Event",
+    "Finishing",
     "Flushing",
     "FrameAge",
     "Inference",
@@ -57,6 +60,7 @@ __all__ = [
     "Step",
     "Stream",
     "StreamSummary",
+    "TakesTheRest",
     "ThreadLoad",
     "Unread",
     "VideoFile",
@@ -64,5 +68,6 @@ __all__ = [
     "blame",
     "detect_stages",
     "event_file",
+    "event_files",
     "open_source",
 ]

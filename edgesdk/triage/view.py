@@ -8,7 +8,7 @@ from edgesdk._optional import require
 from edgesdk.tensors import Floats
 from edgesdk.triage.triaged import Triaged
 from edgesdk.vision.classification import Classification
-from edgesdk.vision.draw import DARK, LIGHT, Color, Picture
+from edgesdk.vision.pen import DARK, LIGHT, Color, Picture
 
 NOTICE = "Not a medical device. Sample software."
 _SIDE_PX = 210

@@ -27,7 +27,7 @@ from edgesdk.pipeline.packet import field_value
 from edgesdk.triage.rank import Ranker
 from edgesdk.triage.triaged import Triaged, unread
 from edgesdk.triage.view import NOTICE
-from edgesdk.vision.draw import Picture
+from edgesdk.vision.pen import Picture
 
 _COLUMNS = [f.name for f in dataclasses.fields(Triaged) if f.name not in ("time_ms", "stream")]
 

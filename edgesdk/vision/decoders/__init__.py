@@ -145,6 +145,8 @@ class _Guided:
     def __init__(self, decoder: Decoder, preprocess: Preprocess) -> None:
         self._decoder, self._preprocess = decoder, preprocess
         self.task = decoder.task
+        if decoder.task == "inspect":
+            self.limit = decoder.limit
 
     def decode(
         self, outputs: Mapping[str, Array], placement: Placement
