@@ -95,7 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = HERE / "model" / "lesions.onnx"
     parser.add_argument("--retina", type=Path, help="the picture that lesions are painted on")
-    parser.add_argument("--steps", type=int, default=900, help="batches to train on")
+    parser.add_argument("--steps", type=int, default=2400, help="batches to train on")
     parser.add_argument("--batch", type=int, default=32, help="pictures in a batch")
     parser.add_argument("--seed", type=int, default=0, help="of weights and pictures")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")

@@ -51,7 +51,8 @@ def truth() -> dict[str, str]:
 def check(events: list[Triaged]) -> None:
     true = truth()
     assert sorted(event.picture for event in events) == sorted(true)
-    assert sum(event.label == true[event.picture] for event in events) >= 0.8 * len(true)
+    # A model that is right on nine of ten is right on 17 of 24 or more in 99 of 100 sets.
+    assert sum(event.label == true[event.picture] for event in events) >= 17
     waiting = [event for event in events if event.urgent_for == "none"]
     assert waiting, "some may wait"
     assert [e.picture for e in waiting if true[e.picture] != "none"] == [], "no lesion may"
@@ -83,8 +84,8 @@ def test_the_note_beside_the_model_is_about_this_model(app: App) -> None:
         assert measured["pictures"] >= 2000
         assert measured["top1"] >= 0.88
         assert measured["ece_after"] <= 0.04
-        assert measured["lesions_that_may_wait"] <= 0.03
-        assert measured["hottest_place_on_lesion"] >= 0.85
+        assert measured["lesions_that_may_wait"] <= 0.02
+        assert measured["hottest_place_on_lesion"] >= 0.95
 
 
 def test_the_card_has_the_figures_of_the_note() -> None:
