@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from edgesdk._optional import require
@@ -33,11 +35,11 @@ def draw_card(image: Picture, event: Triaged, found: Classification, calm: int) 
         plain if found.heat is None else _heated(plain, found.heat.sum(axis=0) - found.heat[calm])
     )
     plain, shown = _framed(plain), _framed(shown)
-    text = f"{event.label}  {event.confidence:.0%}  {event.status}"
+    text = f"{event.label}  {percent(event.confidence)}  {event.status}"
     if event.status == "unread":
         text = "unread"
     elif event.urgent_for != event.label:
-        text += f"   {event.urgent_for} {event.likelihood:.0%}"
+        text += f"   {event.urgent_for} {percent(event.likelihood)}"
     return np.vstack(
         [
             _bar(text, _COLORS[event.status]),
@@ -45,6 +47,11 @@ def draw_card(image: Picture, event: Triaged, found: Classification, calm: int) 
             _bar(NOTICE, DARK, LIGHT),
         ]
     )
+
+
+def percent(share: float) -> str:
+    """Rounded down: what is just below a limit does not look as if it were at it."""
+    return f"{math.floor(100 * share + 1e-6)}%"
 
 
 def _fitted(picture: Picture) -> Picture:

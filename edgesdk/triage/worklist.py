@@ -26,7 +26,7 @@ from edgesdk.pipeline import Packet
 from edgesdk.pipeline.packet import field_value
 from edgesdk.triage.rank import Ranker
 from edgesdk.triage.triaged import Triaged, unread
-from edgesdk.triage.view import NOTICE
+from edgesdk.triage.view import NOTICE, percent
 from edgesdk.vision.pen import Picture
 
 _COLUMNS = [f.name for f in dataclasses.fields(Triaged) if f.name not in ("time_ms", "stream")]
@@ -136,6 +136,6 @@ def _page(entries: list[Entry], lacking: str) -> str:
         lstrip_blocks=True,
     )
     page: str = environment.get_template("worklist.html.j2").render(
-        entries=entries, notice=NOTICE, lacking=lacking
+        entries=entries, notice=NOTICE, lacking=lacking, percent=percent
     )
     return page

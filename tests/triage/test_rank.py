@@ -13,6 +13,7 @@ from edgesdk.errors import UsageError
 from edgesdk.frames import Frame
 from edgesdk.triage import Ranker, Triaged, TriageSettings
 from edgesdk.triage.triaged import unread
+from edgesdk.triage.view import percent
 from edgesdk.vision.classification import Classification
 
 LABELS = ("none", "dots", "blot")
@@ -68,6 +69,10 @@ def test_the_order_is_unread_then_urgency_then_how_sure_it_is_then_arrival() -> 
         *("broken", "blot", "blot too", "perhaps a blot", "hardly a blot", "dots"),
         *("less sure", "healthy"),
     ]
+
+
+def test_what_is_just_below_a_limit_does_not_look_as_if_it_were_at_it() -> None:
+    assert [percent(share) for share in (0.8996, 0.9, 0.29, 1.0)] == ["89%", "90%", "29%", "100%"]
 
 
 WEIGHTS = st.lists(st.floats(1e-6, 1), min_size=40, max_size=40)
