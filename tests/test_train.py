@@ -70,12 +70,36 @@ def test_the_carried_model_finds_the_vehicles_of_a_scene_it_never_saw(light: str
     assert extra <= 0.15 * wanted
 
 
+def _train(*given: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(APP / "train.py"), *map(str, given)]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("there", [(), ("video/road_8_vehicles.mp4", "models/yolox_nano_416.onnx")])
+def test_training_without_the_real_pictures_says_what_is_missing_and_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...]
+) -> None:
+    if not (available("torch") and available("pycocotools") and available("onnxruntime")):
+        pytest.skip("needs torch: pip install 'edgesdk[torch,cpu,video,accuracy]'")
+    for name in there:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.setenv("EDGESDK_ASSETS", str(tmp_path if there else tmp_path / "none"))
+    done = _train("--out", tmp_path / "small.onnx")
+    assert done.returncode == 1
+    assert "EDGESDK_ASSETS" in done.stderr
+    assert "--only-simulated" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "small.onnx").exists()
+
+
 def test_the_training_script_writes_a_model_of_the_same_interface(tmp_path: Path) -> None:
     if not (available("torch") and available("pycocotools") and available("onnxruntime")):
         pytest.skip("needs torch: pip install 'edgesdk[torch,cpu,video,accuracy]'")
     out = tmp_path / "small.onnx"
-    given = ["--steps", "1", "--batch", "2", "--threads", "1", "--out", str(out)]
-    subprocess.run([sys.executable, str(APP / "train.py"), *given], check=True, capture_output=True)
+    given = ["--only-simulated", "--steps", "1", "--batch", "2", "--threads", "1", "--out", out]
+    done = _train(*given)
+    assert done.returncode == 0, done.stderr
     check_interface(onnx.load(out))
     note = json.loads(out.with_suffix(".json").read_text())
     assert note["steps"] == 1
