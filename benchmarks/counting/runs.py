@@ -18,14 +18,14 @@ from edgesdk.sim import LABELS, TrafficScene, TrueCrossing, parse_uri
 
 @dataclass
 class Collected:
-    """A sink that keeps the crossings."""
+    """A sink that keeps the events."""
 
     name: str = "collected"
-    passages: list[Passage] = field(default_factory=list)
+    events: list[Any] = field(default_factory=list)
 
     def accept(self, packet: Packet) -> None:
         """Take the events of a packet."""
-        self.passages += [_passage(event) for event in packet.events]
+        self.events += packet.events
 
     def close(self) -> None:
         """There is nothing to complete."""
@@ -40,7 +40,8 @@ def counted(app: App, source: str, bundle: Path) -> list[Passage]:
     sink = Collected()
     with prepare_run(app, RunRequest(source, bundle, threads=1), [sink]) as run:
         run.pipeline.run()
-    return sink.passages
+        crossing = run.streams[0].program.event
+    return [_passage(event) for event in sink.events if isinstance(event, crossing)]
 
 
 def truth(uri: str) -> list[Passage]:

@@ -84,8 +84,8 @@ def _teacher(path: Path) -> Detector:
 def _example(image: NDArray[np.uint8], found: Detections, sure: float) -> Example:
     found = found[np.isin(found.class_id, list(OURS))]
     found = found[np.argsort(-found.score, kind="stable")]
-    same = np.triu(iou(found.xyxy, found.xyxy) > SAME, 1).any(axis=0)
+    same = np.asarray(np.triu(iou(found.xyxy, found.xyxy) > SAME, 1).any(axis=0))
     found = found[~same]
-    taken = found.score >= sure
+    taken = np.asarray(found.score >= sure)
     classes = np.array([OURS[k] for k in found.class_id[taken].tolist()], np.int64)
     return Example(image, found.xyxy[taken], classes, found.xyxy[~taken])

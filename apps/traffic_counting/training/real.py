@@ -64,7 +64,7 @@ def part(example: Example, width: int, height: int, rng: np.random.Generator) ->
     """The whole picture or a window of it, scaled into width x height; the rest is grey."""
     rows, columns = example.image.shape[:2]
     whole = min(width / columns, height / rows)
-    scale = whole * (1 if rng.random() < 0.4 else float(np.exp(rng.uniform(0, 0.9))))
+    scale = whole * (1 if rng.random() < 0.4 else float(np.exp(rng.uniform(0, 1.0))))
     shift = [
         -rng.uniform(0, max(scale * size - room, 0)) + rng.uniform(0, max(room - scale * size, 0))
         for size, room in ((columns, width), (rows, height))
@@ -93,7 +93,7 @@ def paste(
     example: Example, cut: NDArray[np.uint8], label: int, rng: np.random.Generator
 ) -> Example:
     """The vehicle in another paint and size somewhere on the picture; what it hides is unsure."""
-    height = int(np.exp(rng.uniform(np.log(14), np.log(110))))
+    height = int(np.exp(rng.uniform(np.log(14), np.log(150))))
     width = max(int(height * cut.shape[1] / cut.shape[0] * rng.uniform(0.9, 1.1)), 4)
     if width >= WIDTH or height >= HEIGHT:
         return example
@@ -117,9 +117,8 @@ def paste(
 def _soft(width: int, height: int) -> NDArray[np.float32]:
     """1 in the middle, 0.3 in the corners: a vehicle hardly fills those of its box."""
     x, y = np.linspace(-1, 1, width)[None], np.linspace(-1, 1, height)[:, None]
-    return np.clip(4.5 * (1.15 - (np.abs(x) ** 6 + np.abs(y) ** 6)), 0.3, 1)[..., None].astype(
-        np.float32
-    )
+    inside = 4.5 * (1.15 - np.abs(x) ** 6 - np.abs(y) ** 6)
+    return np.asarray(np.clip(inside, 0.3, 1)[..., None], np.float32)
 
 
 def _hidden(boxes: NDArray[np.float32], by: NDArray[np.float32]) -> NDArray[np.bool_]:
