@@ -17,6 +17,8 @@ EXTRA_OF = {
     "paho": "mqtt",
     "prometheus_client": "metrics",
     "uvicorn": "web",
+    "pymodbus": "modbus",
+    "Jetson": "gpio",
 }
 """Top-level module name -> the extra of edgesdk that installs it."""
 

@@ -51,6 +51,13 @@ class GivesOutputs(Protocol):
     gives_outputs: Literal[True]
 
 
+@runtime_checkable
+class RunsAtOnce(Protocol):
+    """A runner whose `run` may be called from several threads at the same time, and gains by it."""
+
+    runs_at_once: Literal[True]
+
+
 class PictureRunner(Protocol):
     """Preprocesses where the model runs, and runs it."""
 

@@ -77,6 +77,7 @@ class Shared:
     batch: int = 1
     wait_s: float = 0.5
     joined: int = 0
+    parallel: int = 1
     batches: list[list[tuple[str, int]]] = field(default_factory=list)
     name: str = "inference"
 

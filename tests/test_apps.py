@@ -307,7 +307,7 @@ def test_a_run_never_writes_over_its_source(tmp_path: Path) -> None:
     app = squares_traffic(tmp_path / "app")
     source = crossing_clip(tmp_path / "clip.mp4", frames=3)
     before = source.read_bytes()
-    with pytest.raises(UsageError, match="is the source"):
+    with pytest.raises(UsageError, match="is a source of this run"):
         run(app, RunRequest(str(source), video=tmp_path / "." / "clip.mp4"))
     assert source.read_bytes() == before
 

@@ -104,3 +104,26 @@ def test_a_model_that_asks_for_the_impossible_is_stopped_with_a_sentence() -> No
     session = backend.open(backend.compile(model))
     with pytest.raises(BackendError, match="stopped while running"):
         session.run({"x": np.zeros(2, np.float32)})
+
+
+def test_onnxruntimes_telemetry_is_off_before_a_model_is_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ort = pytest.importorskip("onnxruntime")
+    happened: list[str] = []
+    off, opened = ort.disable_telemetry_events, ort.InferenceSession
+
+    def disable() -> None:
+        happened.append("off")
+        off()
+
+    def session(*arguments: object, **options: object) -> object:
+        happened.append("open")
+        return opened(*arguments, **options)
+
+    monkeypatch.setattr(ort, "disable_telemetry_events", disable)
+    monkeypatch.setattr(ort, "InferenceSession", session)
+    backend = load_backend("onnxruntime")
+    backend.open(backend.compile(affine())).close()
+    assert happened[0] == "off"
+    assert "open" in happened

@@ -319,6 +319,8 @@ def test_pictures_for_calibration_have_no_faults() -> None:
     with pytest.raises(ConfigError, match="no faults here"):
         parse_uri("sim://traffic?drop=0.5")
     with pytest.raises(ConfigError, match="simulated road"):
-        simulated_pictures("sim://line")
+        parse_uri("sim://line")
+    with pytest.raises(ConfigError, match="no faults here"):
+        simulated_pictures("sim://line?drop=0.5")
     with pytest.raises(UnknownName, match="lines"):
         parse_simulation("sim://lines")

@@ -45,6 +45,8 @@ HEAVY_ONLY_IN = {
     "tensorflow": "importers/",
     "jax": "importers/",
     "uvicorn": "web/",
+    "pymodbus": "signals/",
+    "Jetson": "signals/",
 }
 
 

@@ -133,6 +133,26 @@ def test_a_sink_that_hangs_is_left_as_it_is(
     assert "a sink hangs" in caplog.text
 
 
+def test_files_are_closed_before_a_sink_that_waits_for_others(hanging: threading.Event) -> None:
+    """A broker that is gone may use up all the time that the end has."""
+
+    class Sends(Record):
+        flush_s = 2.0
+
+        def close(self) -> None:
+            hanging.wait(LONG_S)
+
+    sends, shared_file, own_file = Sends("sends"), Record("file"), Record("own file")
+    streams = [
+        Stream(Frames(10**9), [], [sends, shared_file], name="gate"),
+        Stream(Frames(10**9), [], [sends, shared_file, own_file], name="yard"),
+    ]
+    pipeline = Pipeline.of(streams, stop_s=0.3)
+    threading.Timer(0.2, pipeline.stop).start()
+    within(6, pipeline.run)
+    assert (shared_file.closed, own_file.closed) == (1, 1)
+
+
 def test_stop_leaves_a_playable_video_though_the_camera_hangs(
     tmp_path: Path, hanging: threading.Event
 ) -> None:

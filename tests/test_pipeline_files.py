@@ -65,6 +65,22 @@ def test_json_lines_can_be_read_while_the_run_goes_on(tmp_path: Path) -> None:
     sink.close()
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.json"])
+def test_a_number_that_is_none_is_left_empty_and_ends_no_run(tmp_path: Path, name: str) -> None:
+    """An inspection has no score where it saw no part. JSON has no NaN."""
+    numbers = [float("nan"), float("inf"), -float("inf"), np.float32("nan"), np.float32(2.5)]
+    sink = event_file(tmp_path / name, Passed)
+    sink.accept(packet(3, *[Passed(np.int64(3), 120.0, "car", x) for x in numbers]))  # type: ignore[arg-type]
+    sink.close()
+    text = (tmp_path / name).read_text()
+    if name == "a.csv":
+        found = [(row["frame"], row["x_px"]) for row in csv.DictReader(text.splitlines())]
+        assert found == [("3", ""), ("3", ""), ("3", ""), ("3", ""), ("3", "2.5")]
+        return
+    rows = json.loads(text) if name == "a.json" else [json.loads(t) for t in text.splitlines()]
+    assert [(row["frame"], row["x_px"]) for row in rows] == [(3, None)] * 4 + [(3, 2.5)]
+
+
 @pytest.mark.parametrize("events", [[], EVENTS[:1], EVENTS])
 def test_json_is_one_array_that_appears_when_it_is_whole(
     tmp_path: Path, events: list[Event]
@@ -140,6 +156,28 @@ def test_an_annotated_video_has_a_picture_for_each_packet(tmp_path: Path, name: 
     levels = [float(capture.read()[1].mean()) for _ in range(8)]
     assert levels == pytest.approx([50 + 10 * i for i in range(8)], abs=4)
     assert not capture.read()[0]
+
+
+def test_a_camera_that_comes_back_with_another_size_does_not_end_its_video(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A wide picture keeps its aspect: 64 x 16 has black above and below, 16 of 48 rows each."""
+    sink = VideoFile(tmp_path / "v.mp4", 10.0, lambda p: p.frame.image)
+    shapes = [(48, 64), (96, 128), (32, 128), (32, 128), (48, 64)]
+    for i, shape in enumerate(shapes):
+        sink.accept(Packet(Frame(np.full((*shape, 3), 200, np.uint8), i, 0, 0)))
+    sink.close()
+    capture = cv2.VideoCapture(str(tmp_path / "v.mp4"))
+    read = [capture.read()[1] for _ in shapes]
+    assert {picture.shape for picture in read} == {(48, 64, 3)}
+    for whole in (0, 1, 4):
+        assert read[whole].min() > 180
+    for wide in (2, 3):
+        assert read[wide][:12].max() < 30
+        assert read[wide][20:28].min() > 170
+        assert read[wide][-12:].max() < 30
+    assert caplog.text.count("began with 64x48, and pictures of 128x96 are scaled") == 1
+    assert len(caplog.records) == 1
 
 
 def test_a_folder_of_pictures_comes_in_natural_order(tmp_path: Path) -> None:

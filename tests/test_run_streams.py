@@ -85,6 +85,27 @@ def test_a_stream_that_fails_is_told_of_and_the_others_are_counted(tmp_path: Pat
     assert result["streams"][0]["counts"] == {"square": {"down": 1, "up": 1}}
 
 
+@pytest.mark.parametrize(
+    "output",
+    [
+        ("--sink", "jsonl:start.avi"),
+        ("--sink", "video:road.mp4"),  # becomes road-again.mp4
+        ("--video", "road.mp4"),
+    ],
+)
+def test_no_source_of_a_run_is_written_over(tmp_path: Path, output: tuple[str, str]) -> None:
+    whole, start = clips(tmp_path)
+    other = tmp_path / "road-again.mp4"
+    other.write_bytes(whole.read_bytes())
+    before = {path: path.read_bytes() for path in (whole, start, other)}
+    app = app_folder(tmp_path / "squares", CODE, SETTINGS)
+    sources = ["--source", whole, "--source", f"again={start}", "--source", f"third={other}"]
+    done = edgesdk("run", app, *sources, *output, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "is a source of this run: it would be written over" in done.stderr
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_newest_plays_a_file_like_a_camera(tmp_path: Path) -> None:
     whole, _ = clips(tmp_path)
     app = app_folder(tmp_path / "squares", CODE, SETTINGS)

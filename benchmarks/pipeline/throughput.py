@@ -1,11 +1,15 @@
 """End to end on a video file against the same session fed pre-made tensors back to back.
 
-YOLOX-nano 416x416, the traffic app with tracker and counting, no files written. "cpu": ONNX Runtime
-with all cores, which it has to share with the rest of the pipeline. "elsewhere": a session that
-waits and gives a recorded answer, like one whose accelerator works; it leaves the cores alone, so
-it shows what the pipeline itself costs. Rounds of both take turns, so that a machine that changes
-its speed changes it for both; a ratio is of two neighbouring rounds. On a machine with other work
-"cpu" says little: a process of more threads gets more of it (see load_average_before).
+YOLOX-nano 416x416, the traffic app with tracker and counting, no files written.
+
+"cpu": ONNX Runtime as `edgesdk run` opens it (`share_cores`), against one session that has all
+cores and is called back to back. "cpu, equal": against the very same session, called back to back
+from as many threads as the pipeline has for it: then the model takes all cores for itself, and what
+the pipeline computes besides has to show. "elsewhere": a session that waits and gives a recorded
+answer, like one whose accelerator works; it leaves the cores alone, so it shows what the pipeline
+itself costs. Rounds of both take turns, so that a machine that changes its speed changes it for
+both; a ratio is of two neighbouring rounds. On a machine with other work "cpu" says little: a
+process of more threads gets more of it (see load_average_before).
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ import os
 import statistics
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from itertools import cycle, islice
 from pathlib import Path
@@ -25,10 +30,11 @@ import click
 
 from edgesdk._resources import assets_folder, data_folder
 from edgesdk.apps import RunModel, Scene, load_app
+from edgesdk.apps.cores import share_cores
 from edgesdk.apps.run import make_detector
 from edgesdk.backends import load_backend
 from edgesdk.model import read_model
-from edgesdk.pipeline import Pipeline, RunSummary, detect_stages, open_source
+from edgesdk.pipeline import Inference, Pipeline, RunSummary, detect_stages, open_source
 from edgesdk.report import read_machine
 from edgesdk.tensors import Array, Floats
 from edgesdk.vision.detector import Detector
@@ -43,31 +49,40 @@ ELSEWHERE_S = 0.014
 REPORT = Path(__file__).parents[1] / "reports" / "pipeline_throughput.json"
 
 
-def pipeline_round(detector: Detector, labels: tuple[str, ...], clip: Path) -> RunSummary:
+def pipeline_round(
+    detector: Detector, labels: tuple[str, ...], clip: Path, parallel: int
+) -> RunSummary:
     """The whole way."""
     app = load_app(data_folder("apps") / "traffic_counting")
     source = open_source(str(clip))
     scene = Scene(labels, *source.size, source.fps)
     program = app.program(app.settings, scene)
-    stages = (*detect_stages(detector), *program.stages())
+    inference = Inference(detector, parallel=parallel)
+    stages = (*detect_stages(detector, inference), *program.stages())
     return Pipeline(source, stages).run(max_frames=FRAMES)
 
 
-def session_round(detector: Detector, tensors: list[Floats]) -> float:
+def session_round(detector: Detector, tensors: list[Floats], callers: int = 1) -> float:
     """Frames per second of nothing but `run`."""
+
+    def call() -> None:
+        for tensor in islice(cycle(tensors), FRAMES // callers):
+            detector.infer(tensor)
+
     start = time.perf_counter()
-    for tensor in islice(cycle(tensors), FRAMES):
-        detector.infer(tensor)
-    return FRAMES / (time.perf_counter() - start)
+    with ThreadPoolExecutor(callers) as pool:
+        for done in [pool.submit(call) for _ in range(callers)]:
+            done.result()
+    return FRAMES // callers * callers / (time.perf_counter() - start)
 
 
-def detector_of(assets: Path) -> tuple[Detector, tuple[str, ...]]:
+def detector_of(assets: Path, threads: int = 0) -> tuple[Detector, tuple[str, ...]]:
     """YOLOX-nano in ONNX Runtime, and its labels."""
     spec = load_entry("yolox-nano").spec
     path = assets / "models" / "yolox_nano_416.onnx"
     model = read_model(path)
     chosen = RunModel(model, spec, "float model", model.digest, "fp32", str(path))
-    backend = load_backend("onnxruntime")
+    backend = load_backend("onnxruntime", threads)
     return make_detector(chosen, backend.open(backend.compile(model))), spec.labels
 
 
@@ -84,22 +99,33 @@ class Elsewhere:
         return self._answers
 
 
-def measure(
-    detector: Detector, labels: tuple[str, ...], clip: Path, rounds: int
-) -> dict[str, object]:
+@dataclass(frozen=True)
+class Case:
+    """What is set against what."""
+
+    piped: Detector
+    parallel: int
+    """Frames that the pipeline gives it at once."""
+    alone: Detector
+    callers: int
+    """Threads that call it back to back."""
+
+
+def measure(case: Case, labels: tuple[str, ...], clip: Path, rounds: int) -> dict[str, object]:
     """Pairs of rounds, in turns, and their ratios."""
-    tensors = [detector.prepare(f.image)[0] for f in islice(open_source(str(clip)), 32)]
+    tensors = [case.piped.prepare(f.image)[0] for f in islice(open_source(str(clip)), 32)]
     for tensor in tensors[:WARM_UP]:
-        detector.infer(tensor)
+        case.piped.infer(tensor)
+        case.alone.infer(tensor)
     pairs = []
     threads: dict[str, list[float]] = {}
     for number in range(rounds):
         if number % 2:
-            summary = pipeline_round(detector, labels, clip)
-            alone = session_round(detector, tensors)
+            summary = pipeline_round(case.piped, labels, clip, case.parallel)
+            alone = session_round(case.alone, tensors, case.callers)
         else:
-            alone = session_round(detector, tensors)
-            summary = pipeline_round(detector, labels, clip)
+            alone = session_round(case.alone, tensors, case.callers)
+            summary = pipeline_round(case.piped, labels, clip, case.parallel)
         pair = {"session_fps": alone, "pipeline_fps": summary.fps, "ratio": summary.fps / alone}
         pairs.append({key: round(value, 4) for key, value in pair.items()})
         for thread in summary.threads:
@@ -107,6 +133,10 @@ def measure(
         click.echo(pairs[-1], err=True)
     ratios = [pair["ratio"] for pair in pairs]
     return {
+        "parallel": case.parallel,
+        "callers": case.callers,
+        "session_fps_median": round(statistics.median(p["session_fps"] for p in pairs), 2),
+        "pipeline_fps_median": round(statistics.median(p["pipeline_fps"] for p in pairs), 2),
         "ratio_median": round(statistics.median(ratios), 4),
         "ratio_quartiles": [round(q, 4) for q in statistics.quantiles(ratios, n=4)],
         "busy_median": {name: round(statistics.median(all_), 4) for name, all_ in threads.items()},
@@ -121,7 +151,9 @@ def main(rounds: int = ROUNDS) -> dict[str, object]:
         raise click.ClickException("needs the assets: set EDGESDK_ASSETS")
     clip = assets / "video" / CLIP
     load_before = os.getloadavg()[0]
-    detector, labels = detector_of(assets)
+    shares = share_cores("onnxruntime", batch=1)
+    whole, labels = detector_of(assets)
+    detector, _ = detector_of(assets, shares.threads)
     first = next(iter(open_source(str(clip))))
     recorded = detector.infer(detector.prepare(first.image)[0])
     elsewhere = replace(detector, runner=Elsewhere(recorded))
@@ -134,8 +166,12 @@ def main(rounds: int = ROUNDS) -> dict[str, object]:
         "clip": CLIP,
         "frames_a_round": FRAMES,
         "goal": GOAL,
-        "cpu": measure(detector, labels, clip, rounds),
-        "elsewhere": measure(elsewhere, labels, clip, rounds),
+        "threads": shares.threads,
+        "cpu": measure(Case(detector, shares.parallel, whole, 1), labels, clip, rounds),
+        "cpu, equal": measure(
+            Case(detector, shares.parallel, detector, shares.parallel), labels, clip, rounds
+        ),
+        "elsewhere": measure(Case(elsewhere, 1, elsewhere, 1), labels, clip, rounds),
         "elsewhere_ms": ELSEWHERE_S * 1e3,
     }
 

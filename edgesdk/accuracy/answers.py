@@ -39,6 +39,8 @@ class Reader:
             return cls(None, len(spec.labels) if spec else 0)
         table, where = spec.decoder, "the spec"
         decoder = make_decoder(table, where, spec.preprocess)
+        if decoder.task == "inspect":
+            return cls(None)
         if decoder.task == "detect":
             decoder = make_decoder(with_known(table, MEASURING), where, spec.preprocess)
         return cls(decoder, len(spec.labels))
@@ -58,6 +60,8 @@ class Reader:
             return None
         if self.decoder.task == "detect":
             return self.decoder.decode(outputs, sample.placement)
+        if self.decoder.task == "inspect":
+            return None
         return int(np.argmax(self.decoder.decode(outputs, sample.placement).scores))
 
     def check_classes(self, sample: Sample) -> None:

@@ -1,4 +1,7 @@
-"""An app is a folder: app.toml says what it is made of, app.py is its code."""
+"""An app is a folder: app.toml says what it is made of, app.py is its code.
+
+A site is a folder with app.toml alone: `from` names the shipped app that has all else.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,13 @@ from edgesdk import _config
 from edgesdk._resources import data_folders
 from edgesdk.apps.code import load_code
 from edgesdk.apps.program import Boxes, NoSettings, Program, Scene
-from edgesdk.errors import DataError, UnknownName
+from edgesdk.errors import ConfigError, DataError, UnknownName
 from edgesdk.spec import ModelSpec, read_spec, spec_from_table
 from edgesdk.zoo import load_entry, pull
 
 APP_FILE, CODE_FILE = "app.toml", "app.py"
+FROM = "from"
+"""The key of app.toml that makes a folder a site of a shipped app."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,19 @@ class ModelTable:
         if not self.file and (self.spec or self.spec_file):
             raise ValueError("spec belongs to a file: a zoo model or bundle brings its own")
 
+    def located(self, folder: Path) -> ModelTable:
+        """The same with paths that do not depend on where they stand."""
+
+        def absolute(text: str) -> str:
+            return str(folder / text) if text else ""
+
+        return replace(
+            self,
+            file=absolute(self.file),
+            bundle=absolute(self.bundle),
+            spec_file=absolute(self.spec_file),
+        )
+
 
 @dataclass(frozen=True)
 class CalibrationTable:
@@ -57,6 +75,9 @@ class SourceTable:
 
     default: str = ""
     """A source's name; paths are relative to the app's folder."""
+    trigger: str = ""
+    """What fires for each part on a line, such as "modbus://host/input/1". Empty or "passage": the
+    part's own passage through the picture."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +106,35 @@ class AppFile:
     sinks: SinksTable = field(default_factory=SinksTable)
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
-            raise ValueError(
-                f"name should be small letters, digits and _ after a letter, found {self.name!r}"
-            )
+        check_name(self.name)
+
+
+@dataclass(frozen=True)
+class SiteFile:
+    """app.toml of a site, besides `from`: what it has of its own. All else is the app's."""
+
+    name: str
+    """As of an app; the bundle NAME.edge is the site's own."""
+    title: str = ""
+    model: ModelTable | None = None
+    """Instead of the app's, as a whole."""
+    calibration: CalibrationTable = field(default_factory=CalibrationTable)
+    source: SourceTable = field(default_factory=SourceTable)
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Over the app's, key by key."""
+    sinks: dict[str, Any] = field(default_factory=dict)
+    """The keys of `SinksTable`, over the app's."""
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+
+
+def check_name(name: str) -> None:
+    """Raises ValueError for what is no name of an app."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError(
+            f"name should be small letters, digits and _ after a letter, found {name!r}"
+        )
 
 
 @dataclass(frozen=True)
@@ -103,6 +149,8 @@ class App:
     """Picture source to build with, a path already joined to the folder; empty: none."""
     source: str
     """Default source of a run, likewise."""
+    trigger: str
+    """What fires for each part; empty: its passage."""
     sinks: SinksTable
     table: Mapping[str, Any]
     """The settings as written."""
@@ -143,14 +191,19 @@ class App:
 
 
 def load_app(place: str | Path) -> App:
-    """Read an app: `place` is its folder, or the name of one that is shipped.
+    """Read an app: `place` is its folder or a site's, or the name of one that is shipped.
 
     Raises UnknownName or DataError when there is none, and ConfigError when app.toml or app.py
     is not as it should be; the message names file and key.
     """
     folder = find_app(place)
+    table = _config.read_toml(folder / APP_FILE)
+    return _site(folder, table) if FROM in table else _app(folder, table)
+
+
+def _app(folder: Path, table: dict[str, Any]) -> App:
     path = folder / APP_FILE
-    file = _config.read(AppFile, path)
+    file = _config.parse(AppFile, table, str(path))
     code = load_code(folder / CODE_FILE)
     return App(
         name=file.name,
@@ -159,11 +212,48 @@ def load_app(place: str | Path) -> App:
         model=file.model,
         calibration=_located(folder, file.calibration.data),
         source=_located(folder, file.source.default),
+        trigger=file.source.trigger,
         sinks=file.sinks,
         table=file.settings,
         settings=_config.parse(code.settings, file.settings, f"{path}: [settings]"),
         program=code.program,
     )
+
+
+def _site(folder: Path, table: dict[str, Any]) -> App:
+    """The app that `from` names, with what the site has of its own laid over it."""
+    path = folder / APP_FILE
+    base = _base(table[FROM], path)
+    own = _config.parse(SiteFile, {k: v for k, v in table.items() if k != FROM}, str(path))
+    sinks = {**_config.plain(base.sinks), **own.sinks}
+    settings = _merge(base.table, own.settings)
+    return replace(
+        base,
+        name=own.name,
+        title=own.title or base.title,
+        folder=folder,
+        model=own.model or base.model.located(base.folder),
+        calibration=_located(folder, own.calibration.data) or base.calibration,
+        source=_located(folder, own.source.default) or base.source,
+        trigger=own.source.trigger or base.trigger,
+        sinks=_config.parse(SinksTable, sinks, f"{path}: [sinks]"),
+        table=settings,
+        settings=_config.parse(type(base.settings), settings, f"{path}: [settings]"),
+    )
+
+
+def _base(name: object, path: Path) -> App:
+    """The shipped app of a site; never the site itself, even where both have the same name."""
+    if not isinstance(name, str):
+        raise ConfigError(f"{path}: from should be the name of an app, found {name!r}")
+    folder = shipped_app(name)
+    table = _config.read_toml(folder / APP_FILE)
+    if FROM in table:
+        raise ConfigError(
+            f"{path}: from names {name}, which is itself a site of {table[FROM]}",
+            "a site is made from an app: name that one",
+        )
+    return _app(folder, table)
 
 
 def bundle_app(path: Path) -> App:
@@ -176,6 +266,7 @@ def bundle_app(path: Path) -> App:
         model=model,
         calibration="",
         source="",
+        trigger="",
         sinks=SinksTable(),
         table={},
         settings=NoSettings(),
@@ -199,9 +290,14 @@ def find_app(place: str | Path) -> Path:
             f"{folder}: not an app: there is no {APP_FILE} in it",
             f"name an app's folder or one of: {', '.join(app_names())}",
         )
-    named = [f / place for f in data_folders("apps") if (f / place / APP_FILE).is_file()]
-    if not named:
-        raise UnknownName("app", str(place), app_names())
+    return shipped_app(str(place))
+
+
+def shipped_app(name: str) -> Path:
+    """The folder of an app that is shipped or on EDGESDK_PATH. Raises UnknownName."""
+    named = [f / name for f in data_folders("apps") if (f / name / APP_FILE).is_file()]
+    if not named or not name:
+        raise UnknownName("app", name, app_names())
     return named[-1]
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesdk.pipeline import Event, Packet, Stage, Step
+from edgesdk.pipeline import Event, InspectParts, Packet, Stage, Step
+from edgesdk.signals import Trigger
 from edgesdk.vision.draw import Annotator
 
 
@@ -24,6 +26,14 @@ class Scene:
     height: int
     fps: float
     """Frames per second of media time."""
+    inspect: InspectParts | None = None
+    """On an inspection line: the stage that fills in what the model says of `packet.parts`, to be
+    put between the app's own stages. None: the model is a detector, and boxes are there already."""
+    trigger: Trigger | None = None
+    """What fires for each part; None: the part's own passage through the picture. Owned and closed
+    by whoever runs the app."""
+    clock_ns: Callable[[], int] = time.monotonic_ns
+    """What deadlines are measured with; in a replay it shows the time of then."""
 
     def label(self, class_id: int) -> str:
         """The name of a class, or its number where there is none."""

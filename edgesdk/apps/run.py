@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesdk.apps.cores import share_cores
 from edgesdk.apps.folder import App
+from edgesdk.apps.inspecting import inspection_of, make_inspector, trigger_of
+from edgesdk.apps.joining import AppCode, code_for, size_so_far
 from edgesdk.apps.naming import named_sources, of_stream
 from edgesdk.apps.program import Program, Scene
-from edgesdk.backends import load_backend_for
+from edgesdk.backends import load_backend, load_backend_for
 from edgesdk.backends.base import ShowProgress, no_progress
 from edgesdk.backends.pictures import pictures_of
 from edgesdk.bundle import Bundle, open_bundle
@@ -22,7 +26,9 @@ from edgesdk.capture import Camera, Recovery
 from edgesdk.errors import ModelError, UsageError
 from edgesdk.model import Model, read_model
 from edgesdk.pipeline import (
+    Flushing,
     Inference,
+    InspectParts,
     Paced,
     Packet,
     Pipeline,
@@ -32,13 +38,13 @@ from edgesdk.pipeline import (
     Stage,
     Stream,
     VideoFile,
-    blame,
     detect_stages,
     event_file,
     open_source,
 )
 from edgesdk.pipeline.pipeline import STOP_S
-from edgesdk.sinks import Flushing, SinkFacts, StreamFacts, opened_sinks
+from edgesdk.sinks import ModelFacts, SinkFacts, StreamFacts, opened_sinks
+from edgesdk.sinks.places import check_no_source, check_written_once
 from edgesdk.spec import ModelSpec
 from edgesdk.tensors import Runner
 from edgesdk.vision.decoders import make_decoder
@@ -56,7 +62,7 @@ class RunRequest:
     """None: the app's own bundle, and its float model as long as none was built."""
     backend: str = "onnxruntime"
     threads: int = 0
-    """Of the backend; 0: as many as there are cores."""
+    """Of the backend for each frame; 0: the cores are shared among `parallel` frames."""
     events: Path | None = None
     """.csv, .jsonl or .json; None: what app.toml says."""
     video: Path | None = None
@@ -72,6 +78,10 @@ class RunRequest:
     """URIs, besides those of app.toml; each serves all streams."""
     wait_s: float = Recovery.start_s
     """How long the first picture of each camera is waited for; infinity: for ever."""
+    parallel: int = 0
+    """Frames that a CPU works on at once (`share_cores`); 0: chosen."""
+    trigger: str = ""
+    """URI of what fires for each part, or "passage"; empty: what app.toml says."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,8 @@ class RunModel:
     where: str
     bundle: Bundle | None = None
     """None: a float model."""
+    inspect: InspectParts | None = None
+    """The stage that it works in, of a model that inspects parts; None: it is a detector."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +135,13 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
     The sources are opened first, then the sinks, then the model; files are made with the first
     frame. Raises UsageError, MissingExtra, DataError, BundleError, ModelError or BackendError.
     """
-    with ExitStack() as unused:  # A run that begins closes its sources itself.
+    wanted = sources_of(app, request)
+    with (
+        trigger_of(request.trigger or app.trigger, len(wanted)) as trigger,
+        ExitStack() as unused,
+    ):
         sources = []
-        for name, text in sources_of(app, request):
+        for name, text in wanted:
             source = _opened(text, request)
             sources.append((name, source))
             unused.callback(source.close)
@@ -133,16 +149,30 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
         chosen = choose_model(app, request.bundle)
         for _, source in sources:
             if isinstance(source, Camera):
-                source.start()  # All at once: what follows waits for the size of each in turn.
-        streams = tuple(_stream(app, request, chosen, name, source) for name, source in sources)
+                source.start()  # All at once.
+        chosen = replace(chosen, inspect=inspection_of(chosen))
+        scene = Scene(chosen.spec.labels, 0, 0, 0.0, chosen.inspect, trigger)
+        coded = code_for(app, sources, scene, request.wait_s)
+        streams = tuple(
+            _stream(app, request, name, source, code)
+            for (name, _), (source, code) in zip(sources, coded, strict=True)
+        )
+        uris, written = _sink_uris(app, request), _written(streams)
+        for path in written:
+            check_no_source(path, [source.name for _, source in sources])
+        check_written_once(uris, written)
+        own = {sink.name for stream, _ in streams for sink in stream.sinks}
         with (
-            opened_sinks(_sink_uris(app, request), _facts(app, chosen, streams)) as opened,
+            opened_sinks(uris, _facts(app, request, chosen, streams), own) as opened,
             _with_model(
                 request, chosen, streams, (*opened.guarded, *sinks), opened.sinks
             ) as prepared,
         ):
-            unused.pop_all()
-            yield prepared
+            try:
+                yield prepared
+            finally:
+                if prepared.pipeline.began:  # It has closed its sources itself.
+                    unused.pop_all()
 
 
 @contextmanager
@@ -153,7 +183,9 @@ def _with_model(
     sinks: Sequence[Sink],
     opened: tuple[Sink, ...],
 ) -> Iterator[PreparedRun]:
-    backend = load_backend_for(chosen.bundle, request.backend, request.threads, request.compiling)
+    batch = batch_of(chosen.model)
+    shares = share_cores(request.backend, batch, request.parallel, request.threads)
+    backend = load_backend_for(chosen.bundle, request.backend, shares.threads, request.compiling)
     engine = backend.compile(chosen.model)
     known = engine.warnings
     with (
@@ -161,13 +193,19 @@ def _with_model(
         closing(pictures_of(session, chosen.spec.preprocess)) as pictures,
     ):
         del engine  # its bytes are in the session now, and a board has one memory
-        detector = replace(make_detector(chosen, session), pictures=pictures.runner)
-        inference = Inference(detector, batch_of(chosen.model), request.batch_wait_ms / 1e3)
+        inference: Inference | None = None
+        if chosen.inspect is not None and all(chosen.inspect in own for _, own in streams):
+            inspector = make_inspector(chosen, session, batch, pictures.runner)
+            chosen.inspect.load(inspector, shares.parallel)
+        else:
+            detector = replace(make_detector(chosen, session), pictures=pictures.runner)
+            wait_s = request.batch_wait_ms / 1e3
+            inference = Inference(detector, batch, wait_s, shares.parallel)
         pipeline = Pipeline.of(
             [
                 Stream(
                     stream.source,
-                    (*detect_stages(detector, inference), *stages),
+                    (*(detect_stages(detector, inference) if inference else ()), *stages),
                     (*stream.sinks, *sinks),
                     request.policy,
                     stream.name,
@@ -181,7 +219,10 @@ def _with_model(
 
 
 def _facts(
-    app: App, chosen: RunModel, streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]]
+    app: App,
+    request: RunRequest,
+    chosen: RunModel,
+    streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]],
 ) -> SinkFacts:
     """What sinks are told of the run."""
     made = [stream for stream, _ in streams]
@@ -197,13 +238,23 @@ def _facts(
         event=made[0].program.event,
         draw=draw,
         streams=tuple(
-            StreamFacts(
-                each.name or each.source.name, each.source.size, each.source.fps, each.source
-            )
+            StreamFacts(each.name or each.source.name, *size_so_far(each.source), each.source)
             for each in made
         ),
         labels=chosen.spec.labels,
         columns=made[0].program.columns,
+        model=partial(model_facts, app, chosen, request.backend),
+    )
+
+
+def model_facts(app: App, chosen: RunModel, backend: str) -> ModelFacts:
+    """What the events of a run come from."""
+    version = load_backend(backend).probe().version
+    return ModelFacts(
+        digest=chosen.digest,
+        what=f"{chosen.kind} ({chosen.precision})",
+        backend=f"{backend} {version}".strip(),
+        settings=app.table,
     )
 
 
@@ -241,7 +292,9 @@ def make_detector(chosen: RunModel, runner: Runner) -> Detector:
     if decoder.task != "detect":
         raise ModelError(
             f"{chosen.where}: its decoder {chosen.spec.decoder['type']!r} is for {decoder.task};"
-            " a run needs a detector"
+            " this run needs a detector",
+            "a model that inspects parts runs in an app that finds them:"
+            f" edgesdk run line_inspection --bundle {chosen.where}",
         )
     if len(chosen.model.inputs) != 1:
         names = ", ".join(spec.name for spec in chosen.model.inputs)
@@ -280,27 +333,23 @@ def _opened(text: str, request: RunRequest) -> Source:
 
 
 def _stream(
-    app: App, request: RunRequest, chosen: RunModel, name: str, source: Source
+    app: App, request: RunRequest, name: str, source: Source, code: AppCode
 ) -> tuple[PreparedStream, tuple[Stage, ...]]:
     """A source with what is its own: the app's code with its state, and its files."""
-    events, video = _outputs(app, request, source, name)
-    scene = Scene(chosen.spec.labels, *source.size, source.fps)
-    with blame(app.name, name):
-        program = app.program(app.settings, scene)
-        stages = tuple(program.stages())
+    events, video = _outputs(app, request, name)
+    program = code.program
     files: list[Sink] = [event_file(events, program.event, bool(name))] if events else []
-    files += [VideoFile(video, source.fps, program.draw)] if video else []
-    return PreparedStream(name, source, program, events, video, tuple(files)), stages
+    files += [VideoFile(video, lambda: source.fps, program.draw)] if video else []
+    return PreparedStream(name, source, program, events, video, tuple(files)), code.stages
 
 
-def _outputs(
-    app: App, request: RunRequest, source: Source, stream: str
-) -> tuple[Path | None, Path | None]:
+def _outputs(app: App, request: RunRequest, stream: str) -> tuple[Path | None, Path | None]:
     events = request.events or (Path(app.sinks.events) if app.sinks.events else None)
     video = request.video or (Path(app.sinks.video) if app.sinks.video else None)
     events = of_stream(events, stream) if events else None
     video = of_stream(video, stream) if video else None
-    for path in (events, video):
-        if path is not None and path.resolve() == Path(source.name).resolve():
-            raise UsageError(f"{path} is the source: it would be written over", "name another file")
     return events, video
+
+
+def _written(streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]]) -> list[Path]:
+    return [path for each, _ in streams for path in (each.events, each.video) if path is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 
 from edgesdk.capture.choice import choose
@@ -67,10 +68,23 @@ class Camera:
         self._keeper = Keeper(opening, self._recovery, self.name, keep, loop)
         self._fps = 0.0
         self._size = (0, 0)
+        self._started_s: float | None = None
+        self._stopped = False
 
     def start(self) -> None:
-        """Begin now and return at once, so that several cameras open at the same time."""
+        """Begin now and return at once, so that several cameras open at the same time.
+
+        `Recovery.start_s` counts from here.
+        """
+        if self._started_s is None:
+            self._started_s = time.monotonic()
         self._keeper.start()
+
+    @property
+    def decided(self) -> bool:
+        """True once `size` does not wait: the first picture is here, or there will be none."""
+        first = self._keeper.wait(lambda ledger, _: ledger.size != (0, 0), 0.0)
+        return first or self.stats().state in ("ended", "failed")
 
     @property
     def size(self) -> tuple[int, int]:
@@ -93,7 +107,12 @@ class Camera:
         Raises DataError when the first does not come within `Recovery.start_s`, and when there is
         no use in trying again.
         """
-        self._wait_for_first()
+        try:
+            self._wait_for_first()
+        except DataError:
+            if self._stopped:  # Nobody wants it any more.
+                return
+            raise
         while (arrived := self._keeper.next()) is not None:
             image = arrived.ready.take()
             yield Frame(image, arrived.index, arrived.time_ns, arrived.ready.captured_ns, self.name)
@@ -105,6 +124,7 @@ class Camera:
 
     def stop(self) -> None:
         """End the iteration, whatever the camera does; returns at once."""
+        self._stopped = True
         self._keeper.stop()
 
     def close(self) -> None:
@@ -122,9 +142,10 @@ class Camera:
     def _wait_for_first(self) -> None:
         if self._size != (0, 0):
             return
-        self._keeper.start()
+        self.start()
         limit_s = self._recovery.start_s
-        wait_s = min(limit_s, FOR_EVER_S)
+        gone_s = time.monotonic() - (self._started_s or 0.0)
+        wait_s = min(max(limit_s - gone_s, 0.0), FOR_EVER_S)
         if not self._keeper.wait(lambda ledger, _: ledger.size != (0, 0), wait_s):
             stats = self._keeper.stats()
             self.close()

@@ -12,6 +12,9 @@ _OTHERS = re.compile(
     r"|^(\w*(?:Error|Exception): .*|OpenCV: .*)"
 )
 _SIZE = re.compile(r"^Reinit context to (\d+x\d+)")
+_CONVERTS_ANEW = "deprecated pixel format used"
+"""What FFmpeg's scaler writes as it is made for JPEG pictures, whose decoder names no size: OpenCV
+makes one for the first picture, and another when the size or the kind of pixels changes."""
 _GSTREAMER = re.compile(
     r"^.*GStreamer warning: Embedded video playback halted; module (\w+) reported: "
 )
@@ -33,6 +36,7 @@ class Complaints:
         self._broken = False
         self._size = ""
         self._resized = False
+        self._frames = 0
         self.last = ""
         """The last warning or error since a frame came, without passwords; empty: none."""
 
@@ -45,6 +49,7 @@ class Complaints:
 
     def take_broken(self) -> bool:
         """A frame has come. True when FFmpeg has told of an error since the one before."""
+        self._frames += 1
         broken, self._broken = self._broken, False
         self.last = ""  # It is not why the next one will be missing.
         return broken
@@ -61,7 +66,10 @@ class Complaints:
             if size := _SIZE.match(text):
                 self._resized = self._resized or self._size not in ("", size[1])
                 self._size = size[1]
-            if level <= _WARNING and text:
+            if text.startswith(_CONVERTS_ANEW):
+                # What belongs to the first frame may be read after it, but not after the second.
+                self._resized = self._resized or self._frames > 1
+            elif level <= _WARNING and text:
                 self._keep(text)
         elif found := _OTHERS.match(line):
             self._keep(found[1] or found[2] or "")

@@ -69,7 +69,7 @@ TAKEN: dict[Kind, frozenset[str]] = {
     ),
     "rtsp": frozenset(("rotation", "latency_ms", "transport", "codec", "watchdog_ms")),
     "http": frozenset(("rotation", "watchdog_ms")),
-    "gst": frozenset(),
+    "gst": frozenset(("watchdog_ms",)),
     "video": frozenset(("rotation",)),
     "pictures": frozenset(("rotation", "fps")),
     "sim": frozenset(),

@@ -4,7 +4,8 @@
     v4l2:///dev/video0, /dev/video0, usb://0
     rtsp://user:password@host/path     also rtsps://
     http://host/stream.mjpg            also https://
-    gst:PIPELINE                       handed to GStreamer as it is; ends in an appsink
+    gst:PIPELINE                       handed to GStreamer as it is; ends in an appsink, after
+                                       which settings may stand: gst:... ! appsink?watchdog_ms=9000
     clip.mp4, file:///data/clip.mp4    a video file
     pictures/, "shots/*.png", set.tar  pictures
     sim://traffic?seed=3               a simulation
@@ -46,6 +47,9 @@ _SECRET = re.compile(
     r"(?i)([?&;](?:[a-z_]*(?:password|passwd|pwd|token|secret|api_?key|auth))=)[^&;#\s]*"
 )
 _QUERY = re.compile(r"^[A-Za-z_]\w*=")
+_AFTER_SINK = re.compile(r"((?:.*!)?\s*appsink\b[^!?]*)\?([^!?\s]*)", re.DOTALL)
+"""A pipeline whose last element is an appsink, and what follows after it; a ? elsewhere belongs to
+an address within the pipeline."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +119,16 @@ def _masked(word: str) -> str:
 
 
 def _raw(text: str, shown: str) -> SourceUri:
-    pipeline = text.removeprefix("gst:").removeprefix("//").strip()
+    pipeline, query = text.removeprefix("gst:").removeprefix("//").strip(), ""
+    if found := _AFTER_SINK.fullmatch(pipeline):
+        pipeline, query = found[1].strip(), found[2]
     if "appsink" not in pipeline:
         raise ConfigError(
             f"{shown}: a pipeline has to end in an appsink, from which frames are taken",
             "such as gst:videotestsrc ! videoconvert ! video/x-raw,format=BGR ! appsink",
         )
-    return SourceUri(text, shown, "gst", pipeline, CaptureSettings())
+    settings = _settings("gst", _pairs(query, shown), shown)
+    return SourceUri(text, shown, "gst", pipeline, settings)
 
 
 def _path(text: str, path: str, shown: str) -> SourceUri:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesdk.detections import Detections
+from edgesdk.errors import UsageError
 from edgesdk.geometry import Placement, iou
 from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array
@@ -67,6 +68,8 @@ def judging_decoder(table: Mapping[str, Any], preprocess: Preprocess) -> Decoder
     if not table:
         return None
     decoder = make_decoder(table, "the spec", preprocess)
+    if decoder.task == "inspect":
+        return None
     if decoder.task == "detect":
         decoder = make_decoder(with_known(table, JUDGING), "the spec", preprocess)
     return decoder
@@ -74,6 +77,8 @@ def judging_decoder(table: Mapping[str, Any], preprocess: Preprocess) -> Decoder
 
 def judge_of(decoder: Decoder) -> Judge:
     """The judge for a decoder's task."""
+    if decoder.task == "inspect":
+        raise UsageError("a score of how far a part is from good says nothing of certainty")
     return ClassJudge(decoder) if decoder.task == "classify" else MirrorJudge(decoder)
 
 

@@ -15,6 +15,7 @@ VERBS = {
     "build": "Calibrate, quantize and bundle an ONNX model for a device.",
     "compile": "Make the TensorRT engine of a bundle, on the machine with the GPU.",
     "export": "Files for DeepStream, trtexec and old scripts.",
+    "new": "A folder for one site of a shipped app, with only what that site sets.",
     "run": "Run an app on a video, a folder of pictures or a simulation.",
     "bench": "Measure latency by stage and write a report.",
 }

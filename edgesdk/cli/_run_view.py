@@ -20,7 +20,6 @@ from edgesdk.cli._run_tables import (
     times_table,
 )
 from edgesdk.pipeline import Packet, RunSummary
-from edgesdk.sinks import Addressed
 
 
 class Bar:
@@ -83,9 +82,6 @@ def announce(app: App, run: PreparedRun) -> None:
             f"edgesdk build {app.folder} --device orin",
             err=True,
         )
-    for sink in run.sinks:
-        if isinstance(sink, Addressed):
-            click.echo(f"  {sink.name}: {sink.address}", err=True)
     for warning in run.warnings:
         click.secho("warning: ", fg="yellow", nl=False, err=True)
         click.echo(warning, err=True)
@@ -109,7 +105,7 @@ def as_object(app: App, run: PreparedRun, backend: str, summary: RunSummary) -> 
         "totals": totals(run, summary.counts),
         "events_file": _first([stream.events for stream in run.streams]),
         "video_file": _first([stream.video for stream in run.streams]),
-        "files": [str(path) for path in _files(run)],
+        "files": [str(path) for path in _files(run, summary)],
     }
 
 
@@ -138,7 +134,7 @@ def show(run: PreparedRun, summary: RunSummary) -> None:
         f" ({state(summary.streams[0]) if len(summary.streams) == 1 else summary.ended})",
         highlight=False,
     )
-    for path in _files(run) if summary.frames_processed else ():
+    for path in _files(run, summary):
         console.print(f"written: {path}", highlight=False, soft_wrap=True)
 
 
@@ -151,8 +147,11 @@ def tell_failures(summary: RunSummary) -> bool:
     return bool(failed)
 
 
-def _files(run: PreparedRun) -> list[Path]:
-    return [p for stream in run.streams for p in (stream.events, stream.video) if p is not None]
+def _files(run: PreparedRun, summary: RunSummary) -> list[Path]:
+    """Those that were written: a stream without a frame makes none."""
+    streams = zip(run.streams, summary.streams, strict=True)
+    made = [prepared for prepared, figures in streams if figures.frames_processed]
+    return [path for each in made for path in (each.events, each.video) if path is not None]
 
 
 def _first(paths: Sequence[Path | None]) -> str | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgesdk.pipeline import Pipeline, Policy
 
 OUT = click.Path(dir_okay=False, path_type=Path)
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 @click.command()
@@ -43,8 +44,25 @@ OUT = click.Path(dir_okay=False, path_type=Path)
     metavar="URI",
     help="Where else events go, such as sqlite:events.db or mqtt://broker/topic. Several times.",
 )
+@click.option(
+    "--trigger",
+    default="",
+    metavar="URI",
+    help="What fires for each part on a line, such as modbus://host/input/1; or passage.",
+)
 @click.option("--backend", default="onnxruntime", show_default=True, help="What runs the model.")
-@click.option("--threads", type=click.IntRange(min=0), default=0, help="Of the backend; 0: all.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Of the backend for each frame; 0: the cores are shared among --parallel frames.",
+)
+@click.option(
+    "--parallel",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Frames that a CPU works on at once; 0: two.",
+)
 @click.option("--max-frames", type=click.IntRange(min=1), help="Of each source.")
 @click.option(
     "--policy",
@@ -69,6 +87,13 @@ OUT = click.Path(dir_okay=False, path_type=Path)
     help="How long each camera's first picture is waited for; inf: for ever.",
 )
 @click.option(
+    "--replay",
+    "log",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="LOG",
+    help="Judge the parts of an audit log again and compare; takes no source.",
+)
+@click.option(
     "--print-pipeline", is_flag=True, help="Say how each source would be opened, and end."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -82,12 +107,15 @@ def command(
     events: Path | None,
     video: Path | None,
     sinks: tuple[str, ...],
+    trigger: str,
     backend: str,
     threads: int,
+    parallel: int,
     max_frames: int | None,
     policy: Policy | None,
     batch_wait: float,
     wait: float,
+    log: Path | None,
     print_pipeline: bool,
     as_json: bool,
 ) -> None:
@@ -97,10 +125,14 @@ def command(
     events file and video to itself, and all share the model.
 
     Ctrl-C ends the run after the frame in hand, within 2 s even when a camera hangs: the files
-    are complete, the summary is printed, and the exit code is 130.
+    are complete, the summary is printed, and the exit code is 130. So it is where Ctrl-C comes
+    while the first picture of a camera is waited for.
+
+    --replay ends with 3 when a part is judged otherwise than it was.
     """
     # Loaded here, so that --help stays fast.
     from edgesdk.apps import RunRequest, prepare_run, sources_of  # noqa: PLC0415
+    from edgesdk.cli._addresses import addresses_told  # noqa: PLC0415
     from edgesdk.cli._engine_progress import EngineBar  # noqa: PLC0415
     from edgesdk.cli._pipelines import show_pipelines  # noqa: PLC0415
     from edgesdk.cli._run_view import Bar, announce, as_object, expected, show, tell_failures  # noqa: PLC0415
@@ -119,15 +151,28 @@ def command(
         batch_wait,
         sinks,
         wait,
+        parallel,
+        trigger,
     )
+    if log is not None:
+        if sources or events or video or sinks:
+            raise UsageError(
+                "a replay has its pictures from the log and writes nothing",
+                "leave out --source, --events, --video and --sink",
+            )
+        from edgesdk.cli._replay_view import run_replay  # noqa: PLC0415
+
+        run_replay(app, request, log, read_changes(changes, line), as_json)
+        return
     if print_pipeline:
         show_pipelines(sources_of(app, request), as_json)
         return
-    with compiling, prepare_run(app, request, [bar]) as run:
+    with told_when_interrupted(), compiling, prepare_run(app, request, [bar]) as run:
         announce(app, run)
-        bar.begin(expected(run, max_frames))
-        with stopping_on_signals(run.pipeline) as received:
-            summary = run.pipeline.run(max_frames)
+        with addresses_told(run.sinks):
+            bar.begin(expected(run, max_frames))
+            with stopping_on_signals(run.pipeline) as received:
+                summary = run.pipeline.run(max_frames)
     if as_json:
         click.echo(json.dumps(as_object(app, run, backend, summary), allow_nan=False))
     else:
@@ -171,6 +216,35 @@ def read_changes(changes: Sequence[str], line: str | None) -> dict[str, Any]:
     return table
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM, where there is no run to be stopped in order."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+@contextmanager
+def told_when_interrupted() -> Iterator[None]:
+    """Ctrl-C or SIGTERM unwinds the body, closes what it opened, and ends with a sentence."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    before = {number: signal.signal(number, interrupt) for number in STOPPING}
+    try:
+        yield
+    except Interrupted as interrupted:
+        name = signal.Signals(interrupted.number).name
+        click.echo(
+            f"stopped by {name} before the run was over; what was opened is closed", err=True
+        )
+        sys.exit(128 + interrupted.number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @contextmanager
 def stopping_on_signals(pipeline: Pipeline) -> Iterator[list[int]]:
     """The first Ctrl-C or SIGTERM stops the run in order; a second one ends it at once.
@@ -178,8 +252,7 @@ def stopping_on_signals(pipeline: Pipeline) -> Iterator[list[int]]:
     Gives the list in which the number of the received signal will stand.
     """
     received: list[int] = []
-    wanted = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in wanted}
+    before = {number: signal.getsignal(number) for number in STOPPING}
 
     def stop(number: int, frame: FrameType | None) -> None:
         received.append(number)
@@ -187,10 +260,14 @@ def stopping_on_signals(pipeline: Pipeline) -> Iterator[list[int]]:
         for each, handler in before.items():
             signal.signal(each, handler)
 
-    for number in wanted:
+    for number in STOPPING:
         signal.signal(number, stop)
     try:
         yield received
+    except Interrupted as second:
+        name = signal.Signals(second.number).name
+        click.echo(f"ended at once by a second {name}: what it cut short is not complete", err=True)
+        sys.exit(128 + received[0])
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -3,11 +3,14 @@
 from edgesdk.pipeline.detect import Inference, Step, detect_stages
 from edgesdk.pipeline.errors import StageError, blame
 from edgesdk.pipeline.event_files import event_file
+from edgesdk.pipeline.inspect import InspectParts
 from edgesdk.pipeline.paced import Paced
 from edgesdk.pipeline.packet import Event, Packet
 from edgesdk.pipeline.pipeline import Pipeline
 from edgesdk.pipeline.protocols import (
     BatchStage,
+    Flushing,
+    Remembers,
     Sink,
     Source,
     SourceStats,
@@ -31,12 +34,15 @@ __all__ = [
     "BatchStage",
     "Collect",
     "Event",
+    "Flushing",
     "FrameAge",
     "Inference",
+    "InspectParts",
     "Paced",
     "Packet",
     "Pipeline",
     "Policy",
+    "Remembers",
     "RunSummary",
     "Sink",
     "Source",

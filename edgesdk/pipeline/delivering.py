@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from edgesdk.pipeline.errors import StageError, blame
 from edgesdk.pipeline.mailboxes import Mailboxes
-from edgesdk.pipeline.protocols import Sink
+from edgesdk.pipeline.protocols import Flushing, Sink
 from edgesdk.pipeline.stream import Lane, Parcel
 from edgesdk.pipeline.summary import Times
 from edgesdk.pipeline.workers import Worker, advance
@@ -89,12 +89,14 @@ class Delivering:
             self._close_held(quietly)
 
     def _close_held(self, quietly: bool) -> None:
-        """Each once; the first error of a run is the one that is raised, others are logged."""
+        """Each once, those that wait for others last, so that files are whole by then also when the
+        run's patience ends; the first error of a run is the one that is raised, others are logged.
+        """
         if self._closed:
             return
         self._closed = True
         first: BaseException | None = None
-        for sink in self._sinks:
+        for sink in sorted(self._sinks, key=_patience_s):
             try:
                 _close(sink)
             except StageError as error:
@@ -104,6 +106,10 @@ class Delivering:
                     first = error
         if first is not None:
             raise first
+
+
+def _patience_s(sink: Sink) -> float:
+    return sink.flush_s if isinstance(sink, Flushing) else 0.0
 
 
 def _close(sink: Sink) -> None:

@@ -12,7 +12,7 @@ from edgesdk.errors import ModelError, UsageError
 from edgesdk.pipeline.packet import Packet
 from edgesdk.pipeline.protocols import Stage
 from edgesdk.preprocess import Preparer
-from edgesdk.tensors import Array, Floats, GivesOutputs
+from edgesdk.tensors import Array, Floats, GivesOutputs, RunsAtOnce
 from edgesdk.vision.detector import Detector
 
 WAIT_S = 0.02
@@ -40,9 +40,12 @@ class Inference:
 
     name = "inference"
 
-    def __init__(self, detector: Detector, batch: int = 1, wait_s: float = WAIT_S) -> None:
+    def __init__(
+        self, detector: Detector, batch: int = 1, wait_s: float = WAIT_S, parallel: int = 1
+    ) -> None:
         """`batch` is the first size of the model's input; `wait_s`: how long to wait for so many,
-        from the first on.
+        from the first on. `parallel`: so many runs at once, where the runner can and `batch` is 1;
+        elsewhere there is one.
 
         Raises UsageError for a batch where the runner takes pictures one by one.
         """
@@ -55,6 +58,8 @@ class Inference:
         """Inputs that are free again."""
         self._batch: Floats | None = None
         given = isinstance(detector.runner, GivesOutputs) and detector.pictures is None
+        at_once = isinstance(detector.runner, RunsAtOnce) and given and batch == 1
+        self.parallel = parallel if at_once else 1
         self.joined = 0 if given else 1
         """Outputs that the session will write over are decoded before it runs again; those that
         are ours, while it does."""

@@ -2,7 +2,8 @@
 
 A line is handed to the system in one piece, so a reader (or a crash) never meets half a line, and
 `tail -f` shows events while the run goes on. A .json is one array and only whole at the end:
-it grows under a temporary name and takes its place on `close`.
+it grows under a temporary name and takes its place on `close`. A number that is none (NaN,
+infinity) is null, and an empty field of a CSV.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgesdk.errors import EdgeError, UsageError
-from edgesdk.pipeline.packet import Event, Packet
+from edgesdk.pipeline.packet import Event, Packet, field_value
 from edgesdk.pipeline.protocols import Sink
 
 
@@ -104,7 +105,7 @@ class CsvEvents:
             self._file.open()
             self._file.write(_csv_line(self._columns))
         for event in packet.events:
-            self._file.write(_csv_line([getattr(event, name) for name in self._columns]))
+            self._file.write(_csv_line([field_value(event, name) for name in self._columns]))
 
     def close(self) -> None:
         """Close the file."""
@@ -174,7 +175,7 @@ def _csv_line(values: Sequence[object]) -> str:
 
 
 def _json(event: Event, columns: Sequence[str]) -> str:
-    return json.dumps({name: getattr(event, name) for name in columns}, allow_nan=False)
+    return json.dumps({name: field_value(event, name) for name in columns}, allow_nan=False)
 
 
 def _temporary(path: Path) -> Path:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from edgesdk.detections import Detections
 from edgesdk.frames import Frame
 from edgesdk.geometry import Placement
 from edgesdk.tensors import Array
+from edgesdk.vision.parts import Part
 
 
 @dataclass(frozen=True)
 class Event:
     """Something an app has to tell. Derive from it: each field is a column of the events file.
 
-    Fields added are numbers, texts or booleans.
+    Fields added are numbers, texts or booleans; NaN where there is no number.
     """
 
     frame: int
@@ -31,12 +35,26 @@ class Event:
         return type(self).__name__.lower(), "count"
 
 
+def field_value(event: Event, name: str) -> object:
+    """A field as files, tables and messages carry it.
+
+    NaN and infinity are None there, since neither JSON nor SQL knows them; NumPy's numbers are
+    Python's.
+    """
+    value: object = getattr(event, name)
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 @dataclass(frozen=True, eq=False)
 class Packet:
     """One frame on its way. Stages do not change it: they return a new one."""
 
     frame: Frame
     detections: Detections = field(default_factory=Detections.empty)
+    parts: tuple[Part, ...] = ()
+    """On an inspection line: the parts that are due in this frame, most often none; after the stage
+    "inspection" with what the model says of each of their pictures."""
     events: tuple[Event, ...] = ()
     tensors: Mapping[str, Array] = field(default_factory=dict)
     """The model's inputs, then its outputs; empty again after decoding."""

@@ -68,9 +68,14 @@ class Pipeline:
         handlers. `run` returns within `stop_s`, even when a source hangs."""
         self._stopping = True
 
+    @property
+    def began(self) -> bool:
+        """True from `run` on: the sources and sinks are closed by it."""
+        return self._start_ns != 0
+
     def progress(self) -> tuple[StreamSummary, ...]:
         """The figures of each stream so far; for any thread, at any time."""
-        seconds = (time.monotonic_ns() - self._start_ns) / 1e9 if self._start_ns else 0.0
+        seconds = (time.monotonic_ns() - self._start_ns) / 1e9 if self.began else 0.0
         return tuple(lane.summary(seconds) for lane in self._lanes)
 
     def run(self, max_frames: int | None = None) -> RunSummary:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from edgesdk.capture.stats import SourceState, SourceStats, StateChange
 from edgesdk.frames import Frame
@@ -11,6 +11,8 @@ from edgesdk.pipeline.packet import Packet
 
 __all__ = [
     "BatchStage",
+    "Flushing",
+    "Remembers",
     "Sink",
     "Source",
     "SourceState",
@@ -88,6 +90,15 @@ class Stage(Protocol):
 
 
 @runtime_checkable
+class Remembers(Protocol):
+    """A stage ahead of inference whose later work depends on what it saw before, such as one that
+    says of each part once that it is due: no frame that it has seen is dropped. With the policy
+    "newest" frames are dropped before it."""
+
+    remembers: Literal[True]
+
+
+@runtime_checkable
 class BatchStage(Protocol):
     """A stage that has a thread of its own, that several streams may share, and that may work on
     several packets at once: inference."""
@@ -105,6 +116,12 @@ class BatchStage(Protocol):
     @property
     def wait_s(self) -> float:
         """How long to wait, from the first packet on, for so many."""
+        ...
+
+    @property
+    def parallel(self) -> int:
+        """So many calls of `run_batch` may be under way at once, each in a thread of its own; the
+        packets keep their order all the same."""
         ...
 
     @property
@@ -135,4 +152,14 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Complete what was begun. Called once, however the run ends."""
+        ...
+
+
+@runtime_checkable
+class Flushing(Protocol):
+    """A sink whose end takes a while, because others may be slow. It is closed after the rest."""
+
+    @property
+    def flush_s(self) -> float:
+        """How long `close` usually takes at most; 0: it waits for nobody."""
         ...

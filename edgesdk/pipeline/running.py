@@ -20,6 +20,8 @@ FROM_SOURCE: dict[Policy, Box] = {"all": Box(4), "newest": Box(1, replace=True)}
 frame may wait."""
 TO_INFERENCE: dict[Policy, Box] = {"all": Box(1), "newest": Box(1, replace=True)}
 """The next input is ready when the model is free."""
+REMEMBERED = Box(4)
+"""What a stage ahead of inference must not lose waits; a few, as parts come in bursts."""
 CLOSE_S = 1.0
 """For sinks, when the thread that uses them was left behind."""
 
@@ -37,7 +39,8 @@ class Running:
         self._halted = False
         self._boxes: list[Mailboxes[Parcel]] = []
         self._workers: list[Worker] = []
-        first = self._between(FROM_SOURCE)
+        self._inferring: Inferring | None = None
+        first = self._boxes_of([FROM_SOURCE[lane.policy] for lane in lanes])
         for lane in lanes:
             name = f"source-{lane.label}" if lane.label else "source"
             self._workers.append(
@@ -67,6 +70,8 @@ class Running:
         self._halted = True
         for boxes in self._boxes:
             boxes.close()
+        if self._inferring is not None:
+            self._inferring.stop()
         self._stop_sources(give_up_s)
         for worker in self._workers:
             if worker.thread.ident is not None:  # An interrupt may come before all are started.
@@ -114,17 +119,22 @@ class Running:
         lanes, ready = self._lanes, first
         before = [stage.name for stage in lanes[0].split.before]
         if before:
-            ready = self._between(TO_INFERENCE)
+            ready = self._boxes_of(
+                [REMEMBERED if lane.remembers else TO_INFERENCE[lane.policy] for lane in lanes]
+            )
             self._workers.append(Worker("prepare", before, Preparing(lanes, first, ready)))
         # One box for all: results keep their order, and few wait however many streams there are.
         last: Mailboxes[Parcel] = Mailboxes([Box(max(2, shared.batch))], _drop)
         self._boxes.append(last)
         names = [shared.name, *(stage.name for stage in lanes[0].split.joined)]
-        self._workers.append(Worker("inference", names, Inferring(shared, lanes, ready, last)))
+        self._inferring = Inferring(shared, lanes, ready, last)
+        for number in range(1, shared.parallel + 1):
+            name = f"inference-{number}" if shared.parallel > 1 else "inference"
+            self._workers.append(Worker(name, names, self._inferring))
         return last
 
-    def _between(self, rules: dict[Policy, Box]) -> Mailboxes[Parcel]:
-        boxes: Mailboxes[Parcel] = Mailboxes([rules[lane.policy] for lane in self._lanes], _drop)
+    def _boxes_of(self, rules: Sequence[Box]) -> Mailboxes[Parcel]:
+        boxes: Mailboxes[Parcel] = Mailboxes(rules, _drop)
         self._boxes.append(boxes)
         return boxes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -11,37 +12,46 @@ from numpy.typing import NDArray
 
 from edgesdk.errors import EdgeError, UsageError
 from edgesdk.pipeline.packet import Event, Packet
+from edgesdk.preprocess import Preprocess
 from edgesdk.video import FOURCC, VideoWriter
 
 Draw: TypeAlias = Callable[[Packet], NDArray[np.uint8]]
 """Makes the picture to show for a packet; it may not write to the frame's own pixels."""
 
 
+_log = logging.getLogger(__name__)
+
+
 class VideoFile:
     """An annotated video, .mp4 or .webm; it takes its place when the run ends, however it ends.
 
-    Only when the video itself fails, as at a picture of another size, nothing is left of it.
+    A picture of another size than the first, as from a camera that was set anew, is scaled into
+    that one with black borders, and the first such is named in a warning. Only when the video
+    itself fails, as on a full disk, nothing is left of it.
     """
 
     name = "video"
 
-    def __init__(self, path: Path, fps: float, draw: Draw) -> None:
-        """`fps` is the source's. Raises UsageError for another kind of file."""
+    def __init__(self, path: Path, fps: float | Callable[[], float], draw: Draw) -> None:
+        """`fps` is the source's, or gives it once a frame is there. Raises UsageError for another
+        kind of file."""
         if path.suffix.lower() not in FOURCC:
             raise UsageError(f"{path}: a video is written as {' or '.join(FOURCC)}")
         self._path = path
         self._fps = fps
         self._draw = draw
         self._writer: VideoWriter | None = None
+        self._warned = False
 
     def accept(self, packet: Packet) -> None:
         """Draw and append one picture."""
         picture = self._draw(packet)
         if self._writer is None:
             height, width = picture.shape[:2]
-            self._writer = VideoWriter(self._path, self._fps, (width, height))
+            fps = self._fps() if callable(self._fps) else self._fps
+            self._writer = VideoWriter(self._path, fps, (width, height))
         try:
-            self._writer.write(picture)
+            self._writer.write(self._fitted(picture, self._writer.size))
         except EdgeError:
             self._writer.discard()
             self._writer = None
@@ -51,6 +61,19 @@ class VideoFile:
         """Complete the file."""
         if self._writer is not None:
             self._writer.close()
+
+    def _fitted(self, picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+        height, width = picture.shape[:2]
+        if (width, height) == size:
+            return picture
+        if not self._warned:
+            _log.warning(
+                "%s: a video has one size: it began with %dx%d, and pictures of %dx%d are scaled"
+                " into it",
+                *(self._path, *size, width, height),
+            )
+        self._warned = True
+        return Preprocess(*size, pad_value=0).place(picture)[0]
 
 
 class Collect:

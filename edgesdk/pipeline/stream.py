@@ -9,7 +9,15 @@ from dataclasses import dataclass, field, replace
 
 from edgesdk.pipeline.errors import StageError
 from edgesdk.pipeline.packet import Packet
-from edgesdk.pipeline.protocols import BatchStage, Sink, Source, SourceStats, Stage, Watched
+from edgesdk.pipeline.protocols import (
+    BatchStage,
+    Remembers,
+    Sink,
+    Source,
+    SourceStats,
+    Stage,
+    Watched,
+)
 from edgesdk.pipeline.summary import Ended, EventCounts, FrameAge, Policy, StreamSummary, figures
 from edgesdk.pipeline.times import Durations
 
@@ -83,6 +91,11 @@ class Lane:
         self._sealed = False
         self._age = Durations()
         self._events = EventCounts()
+
+    @property
+    def remembers(self) -> bool:
+        """What its stages ahead of inference have seen may not be dropped."""
+        return any(isinstance(stage, Remembers) for stage in self.split.before)
 
     @property
     def live(self) -> bool:

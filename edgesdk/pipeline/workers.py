@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,9 @@ from edgesdk.pipeline.packet import Packet
 from edgesdk.pipeline.protocols import BatchStage, Stage
 from edgesdk.pipeline.stream import Lane, Parcel
 from edgesdk.pipeline.summary import Ended, ThreadLoad
+from edgesdk.pipeline.turns import Turns
+
+_log = logging.getLogger(__name__)
 
 RETURN_PACKET = "end it with: return packet, or replace(packet, events=...) with what it adds"
 
@@ -84,6 +88,8 @@ class Reading:
         except StageError as error:
             lane.failure = error
             lane.ended = "stopped" if self._stopping() else "failed"
+            if lane.label:  # The run may go on for months, and tells of it at its end.
+                _log.error("%s", error.message)
         finally:
             self._out.end(lane.index)
 
@@ -126,7 +132,11 @@ class Preparing:
 
 
 class Inferring:
-    """Runs the shared stage for one packet or for a batch from several streams."""
+    """Runs the shared stage for one packet or for a batch from several streams.
+
+    As many threads as the stage works in call it: each takes what comes next, and hands it over
+    when its turn is come, so the packets keep their order.
+    """
 
     def __init__(
         self,
@@ -140,26 +150,44 @@ class Inferring:
         self._out = out
         self._label = lanes[0].label if len(lanes) == 1 else ""
         self._newest = all(lane.policy == "newest" for lane in lanes)
+        self._taking = threading.Lock()
+        self._turns = Turns(stage.parallel)
 
     def __call__(self, worker: Worker) -> None:
         """Until all that comes is done."""
         try:
-            while (parcel := self._take.take()) is not None:
-                parcels = self._batch(parcel)
+            while (given := self._given()) is not None:
+                turn, parcels = given
                 with worker.working():
                     self._run(parcels)
-                handed_over = [self._hand_over(parcel) for parcel in parcels]
-                if not all(handed_over):
+                if not self._turns.come(turn) or not self._hand_over(parcels):
+                    self._turns.stop()
                     return
+                self._turns.over()
+        except BaseException:
+            self._turns.stop()
+            raise
         finally:
             self._take.close()
-            self._out.end(0)
+            if self._turns.leave():
+                self._out.end(0)
 
-    def _hand_over(self, parcel: Parcel) -> bool:
-        wanted = self._out.put(0, parcel)
-        if not wanted:
+    def stop(self) -> None:
+        """Nobody waits for one that hangs."""
+        self._turns.stop()
+
+    def _given(self) -> tuple[int, list[Parcel]] | None:
+        """What comes next, and its turn; None: nothing more."""
+        with self._taking:
+            parcel = self._take.take()
+            return None if parcel is None else (self._turns.draw(), self._batch(parcel))
+
+    def _hand_over(self, parcels: Sequence[Parcel]) -> bool:
+        """False when nobody wants them any more."""
+        wanted = [self._out.put(0, parcel) for parcel in parcels]
+        for parcel in (p for p, taken in zip(parcels, wanted, strict=True) if not taken):
             parcel.lane.drop()
-        return wanted
+        return all(wanted)
 
     def _batch(self, first: Parcel) -> list[Parcel]:
         """What has come until the batch is full or it has been waited for long enough.

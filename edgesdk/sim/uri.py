@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 from edgesdk._config import parse
 from edgesdk.errors import ConfigError, UnknownName
 from edgesdk.sim.faults import FaultSettings
-from edgesdk.sim.line import LineSettings
+from edgesdk.sim.line_settings import LineSettings
 from edgesdk.sim.settings import TrafficSettings
 
 _SCENES: dict[str, type[TrafficSettings] | type[LineSettings]] = {
@@ -62,9 +62,15 @@ def parse_uri(uri: str) -> TrafficSettings:
 
     Raises UnknownName for another scene and ConfigError for a key or value that is wrong.
     """
-    found = parse_simulation(uri)
-    if not isinstance(found.scene, TrafficSettings):
+    scene = parse_scene(uri)
+    if not isinstance(scene, TrafficSettings):
         raise ConfigError(f"{uri}: a simulated road is needed here", "such as sim://traffic?seed=3")
+    return scene
+
+
+def parse_scene(uri: str) -> TrafficSettings | LineSettings:
+    """The settings of any simulated scene without faults. Raises as `parse_uri` does."""
+    found = parse_simulation(uri)
     if found.faults.any:
         raise ConfigError(f"{uri}: there are no faults here: pictures are drawn, not captured")
     return found.scene

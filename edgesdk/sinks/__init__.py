@@ -1,9 +1,8 @@
 """Where events, pictures and figures go: one module a kind, named by URI."""
 
-from edgesdk.sinks.facts import SinkFacts, StreamFacts
+from edgesdk.sinks.facts import ModelFacts, SinkFacts, StreamFacts
 from edgesdk.sinks.opening import (
     Addressed,
-    Flushing,
     Measured,
     Observer,
     OpenedSinks,
@@ -15,8 +14,8 @@ from edgesdk.sinks.uri import SinkUri
 
 __all__ = [
     "Addressed",
-    "Flushing",
     "Measured",
+    "ModelFacts",
     "Observer",
     "OpenedSinks",
     "SinkFacts",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 from edgesdk.errors import EdgeError, UsageError
-from edgesdk.pipeline.packet import Event, Packet
+from edgesdk.pipeline.packet import Event, Packet, field_value
 from edgesdk.sinks.facts import SinkFacts
 from edgesdk.sinks.messages import Message, Numbering, event_columns
 from edgesdk.sinks.places import check_file_place
@@ -27,11 +27,15 @@ COMMIT_S = 0.25
 WAITING = 10_000
 """Events that may wait for the disk; then the pipeline waits."""
 CLOSE_S = 10.0
+CACHE_KB = 256
+"""Of the file in memory: rows are only appended, so more of it helps nobody. SQLite's own 2 MB fill
+over the first hours of a run, which looks like a leak."""
 BUSY_S = 5.0
 """How long another process may hold the file locked."""
 OWN_COLUMNS = ("id", "stream", "time_utc")
 
-_TYPES = {int: "INTEGER", bool: "INTEGER", float: "REAL"}
+# SQLite keeps a number that is none (NaN) as NULL.
+_TYPES = {int: "INTEGER NOT NULL", bool: "INTEGER NOT NULL", float: "REAL"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,10 @@ def make_sink(uri: SinkUri, facts: SinkFacts) -> DatabaseSink:
 
 
 class DatabaseSink:
-    """Appends to a table with the event's columns, after its id, stream and wall time."""
+    """Appends to a table with the event's columns, after its id, stream and wall time.
+
+    A number that is none (NaN, infinity) is NULL.
+    """
 
     def __init__(self, name: str, path: Path, table: str, facts: SinkFacts) -> None:
         """Raises UsageError when the table is there with other columns, so nothing is mixed."""
@@ -103,8 +110,7 @@ class DatabaseSink:
                 f"keep both: name another table (sqlite:{self._path}?table={table}_2)",
             )
         hints = get_type_hints(event)
-        kinds = {name: _TYPES.get(hints[name], "TEXT") for name in self._columns}
-        columns = ", ".join(f'"{name}" {kind} NOT NULL' for name, kind in kinds.items())
+        columns = ", ".join(f'"{name}" {_type(hints[name])}' for name in self._columns)
         self._connection.execute(
             f'CREATE TABLE IF NOT EXISTS "{table}" (id TEXT PRIMARY KEY, stream TEXT NOT NULL,'
             f" time_utc TEXT NOT NULL, {columns})"
@@ -112,7 +118,7 @@ class DatabaseSink:
 
     def _write(self, messages: Sequence[Message]) -> None:
         rows = [
-            (m.id, m.stream, m.time_utc, *(getattr(m.event, name) for name in self._columns))
+            (m.id, m.stream, m.time_utc, *(field_value(m.event, name) for name in self._columns))
             for m in messages
         ]
         try:
@@ -129,6 +135,10 @@ class DatabaseSink:
         )
 
 
+def _type(kind: object) -> str:
+    return next((sql for known, sql in _TYPES.items() if known is kind), "TEXT NOT NULL")
+
+
 def _connected(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
@@ -136,6 +146,7 @@ def _connected(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KB}")
     except sqlite3.Error:
         connection.close()
         raise

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from typing import Any
 
 from edgesdk.pipeline.packet import Event
 from edgesdk.pipeline.protocols import Source
@@ -24,11 +25,29 @@ class StreamFacts:
     name: str
     """As in `Frame.source` of its frames; also where the frames state another one."""
     size: tuple[int, int]
-    """Width and height in pixels."""
+    """Width and height in pixels; zeros for a camera whose first picture is still to come."""
     fps: float
-    """Frames per second of media time."""
+    """Frames per second of media time; 0 as long."""
     source: Source | None = None
     """The source itself, for its state when it is `Watched`. None: unknown, as in tests."""
+
+    def fps_now(self) -> float:
+        """The rate, to be asked for once a frame is there."""
+        return self.fps if self.fps or self.source is None else self.source.fps
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the events of a run come from."""
+
+    digest: str = ""
+    """Of the bundle, or of the float model."""
+    what: str = ""
+    """For people: a bundle or a float model, and its precision."""
+    backend: str = ""
+    """Its name and version."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The app's, as they were set for the run."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +66,9 @@ class SinkFacts:
     """Class names in the order of the class index."""
     columns: Sequence[str] = ()
     """Columns of the table of counts, also those that stay 0."""
+    model: Callable[[], ModelFacts] = ModelFacts
+    """Asked by those sinks that keep it, since it may take a while; empty where it is not known, as
+    in tests."""
     run_id: str = field(default_factory=new_run_id)
     """Part of every event's id."""
 

@@ -6,14 +6,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesdk.errors import UsageError
 from edgesdk.pipeline.event_files import CsvEvents, JsonEvents, JsonLinesEvents
 from edgesdk.pipeline.packet import Packet
 from edgesdk.pipeline.protocols import Sink
 from edgesdk.pipeline.sinks import VideoFile
 from edgesdk.sinks.facts import SinkFacts
 from edgesdk.sinks.messages import event_columns
-from edgesdk.sinks.places import check_file_place
+from edgesdk.sinks.places import check_file_place, check_no_source
 from edgesdk.sinks.uri import SinkUri
 
 
@@ -27,9 +26,10 @@ def make_sink(uri: SinkUri, facts: SinkFacts) -> Sink:
     uri.options(NoOptions)
     path = uri.path
     check_file_place(path)
-    for stream in facts.streams:
-        if stream.name and path.resolve() == Path(stream.name).resolve():
-            raise UsageError(f"{path} is the source: it would be written over", "name another file")
+    several = uri.kind == "video" and len(facts.streams) > 1
+    written = [_of_stream(path, stream.name) for stream in facts.streams] if several else [path]
+    for each in written:
+        check_no_source(each, [s.source.name if s.source else s.name for s in facts.streams])
     return Named(uri.name, _sink(uri.kind, path, facts))
 
 
@@ -45,6 +45,10 @@ def _sink(kind: str, path: Path, facts: SinkFacts) -> Sink:
     return StreamVideos(path, facts) if several else VideoFile(path, facts.fps, facts.draw)
 
 
+def _of_stream(path: Path, stream: str) -> Path:
+    return path.with_name(f"{path.stem}-{stream}{path.suffix}")
+
+
 class StreamVideos:
     """A video of each stream: road.mp4 becomes road-gate.mp4 and road-yard.mp4."""
 
@@ -52,9 +56,7 @@ class StreamVideos:
 
     def __init__(self, path: Path, facts: SinkFacts) -> None:
         self._files = {
-            stream.name: VideoFile(
-                path.with_name(f"{path.stem}-{stream.name}{path.suffix}"), stream.fps, facts.draw
-            )
+            stream.name: VideoFile(_of_stream(path, stream.name), stream.fps_now, facts.draw)
             for stream in facts.streams
         }
 

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from edgesdk.pipeline.packet import Event, Packet
+from edgesdk.pipeline.packet import Event, Packet, field_value
 from edgesdk.sinks.facts import SinkFacts
 from edgesdk.sinks.uri import hide_password
 
@@ -27,14 +27,19 @@ class Message:
     event: Event
 
     def as_json(self, app: str) -> str:
-        """One JSON object: id, app, stream, time_utc, kind, and the event's fields in `event`."""
+        """One JSON object: id, app, stream, time_utc, kind, and the event's fields in `event`.
+
+        A number that is none (NaN, infinity) is null.
+        """
         table = {
             "id": self.id,
             "app": app,
             "stream": self.stream,
             "time_utc": self.time_utc,
             "kind": type(self.event).__name__.lower(),
-            "event": {name: getattr(self.event, name) for name in event_columns(type(self.event))},
+            "event": {
+                name: field_value(self.event, name) for name in event_columns(type(self.event))
+            },
         }
         return json.dumps(table, allow_nan=False, ensure_ascii=False)
 

@@ -9,9 +9,7 @@ process begins a new session, so after a kill what was under way may come twice 
 from __future__ import annotations
 
 import logging
-import os
 import secrets
-import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +20,7 @@ from urllib.parse import unquote
 from edgesdk._optional import require
 from edgesdk.errors import UsageError
 from edgesdk.pipeline.protocols import Sink
+from edgesdk.sinks.access import check_certificates, password_of
 from edgesdk.sinks.backoff import BackOff
 from edgesdk.sinks.delivery import Delivery, Ending
 from edgesdk.sinks.facts import SinkFacts
@@ -103,10 +102,12 @@ def make_sink(uri: SinkUri, facts: SinkFacts) -> Sink:
             "such as mqtt://192.168.1.10/site/gate/events",
         )
     tls = options.tls or uri.kind == "mqtts"
-    _check_certificates(uri, options, tls=tls)
+    check_certificates(uri, options.ca, tls=tls)
     port = uri.port or (8883 if tls else 1883)
     place = options.outbox or default_outbox(facts.app, "mqtt", f"{uri.host}:{port}/{topic}")
-    broker = Broker(uri.shown, uri.host, port, topic, uri.user, _password(uri, options), options)
+    broker = Broker(
+        uri.shown, uri.host, port, topic, uri.user, password_of(uri, options.password_env), options
+    )
     outbox = Outbox(place, options.limit)
     return Delivery(uri.name, facts, outbox, MqttCourier(broker, tls=tls), options.flush_s)
 
@@ -286,33 +287,3 @@ class MqttCourier:
                 "%s: no connection (%s); events wait in the outbox", self._broker.shown, why
             )
         self._down_said = True
-
-
-def _check_certificates(uri: SinkUri, options: MqttOptions, *, tls: bool) -> None:
-    """Known now rather than in a thread, and never a plain connection where TLS was meant."""
-    if options.ca is None:
-        return
-    if not tls:
-        raise UsageError(f"{uri.shown}: ca is given, but no TLS", "write it as mqtts://")
-    try:
-        ssl.create_default_context(cafile=str(options.ca))
-    except OSError as error:
-        raise UsageError(
-            f"{uri.shown}: ca: {options.ca}: {error.strerror or error}",
-            "name a PEM file with certificates",
-        ) from error
-
-
-def _password(uri: SinkUri, options: MqttOptions) -> str:
-    if not options.password_env:
-        return uri.password
-    if not uri.user:
-        raise UsageError(
-            f"{uri.shown}: password_env is given, but no user", "such as mqtts://user@host/topic"
-        )
-    if options.password_env not in os.environ:
-        raise UsageError(
-            f"{uri.shown}: the environment variable {options.password_env} is not set",
-            f"set it: export {options.password_env}=...",
-        )
-    return os.environ[options.password_env]

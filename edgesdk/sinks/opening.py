@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast, runtime_checkable
 
 from edgesdk.errors import EdgeError, UnknownName
 from edgesdk.pipeline.packet import Packet
-from edgesdk.pipeline.protocols import Sink
+from edgesdk.pipeline.protocols import Flushing, Sink
 from edgesdk.sinks.facts import SinkFacts
 from edgesdk.sinks.uri import SinkUri, parse_uri
 
@@ -22,12 +22,15 @@ KINDS: Mapping[str, str] = {
     "video": "edgesdk.sinks.files",
     "sqlite": "edgesdk.sinks.database",
     "snapshots": "edgesdk.sinks.snapshots",
+    "audit": "edgesdk.sinks.audit",
     "mqtt": "edgesdk.sinks.mqtt",
     "mqtts": "edgesdk.sinks.mqtt",
     "http": "edgesdk.sinks.webhook",
     "https": "edgesdk.sinks.webhook",
     "prometheus": "edgesdk.sinks.metrics",
     "web": "edgesdk.web",
+    "modbus": "edgesdk.signals.modbus_output",
+    "gpio": "edgesdk.signals.gpio_output",
 }
 """Kind -> the module that makes it; loaded when one is named, so that no run pays for others."""
 
@@ -64,16 +67,6 @@ class Addressed(Protocol):
 
 
 @runtime_checkable
-class Flushing(Protocol):
-    """A sink whose end takes a while, because others may be slow."""
-
-    @property
-    def flush_s(self) -> float:
-        """How long `close` usually takes at most."""
-        ...
-
-
-@runtime_checkable
 class Observer(Protocol):
     """A sink that shows how the others are."""
 
@@ -95,10 +88,13 @@ def open_sink(uri: str, facts: SinkFacts, name: str = "") -> Sink:
     return module.make_sink(parsed, facts)
 
 
-def open_sinks(uris: Sequence[str], facts: SinkFacts) -> list[Sink]:
-    """Open them all, each with a name of its own, or none: an error closes those before it."""
+def open_sinks(uris: Sequence[str], facts: SinkFacts, taken: Iterable[str] = ()) -> list[Sink]:
+    """Open them all, each with a name of its own, or none: an error closes those before it.
+
+    `taken`: names of sinks that the pipeline has already.
+    """
     opened: list[Sink] = []
-    seen: Counter[str] = Counter()
+    seen = Counter(taken)
     try:
         for uri in uris:
             kind = parse_uri(uri).kind
@@ -120,6 +116,7 @@ class OnceClosed:
 
     def __init__(self, sink: Sink) -> None:
         self.name = sink.name
+        self.flush_s = sink.flush_s if isinstance(sink, Flushing) else 0.0
         self._sink = sink
         self._closed = False
 
@@ -145,9 +142,11 @@ class OpenedSinks:
 
 
 @contextlib.contextmanager
-def opened_sinks(uris: Sequence[str], facts: SinkFacts) -> Iterator[OpenedSinks]:
+def opened_sinks(
+    uris: Sequence[str], facts: SinkFacts, taken: Iterable[str] = ()
+) -> Iterator[OpenedSinks]:
     """`open_sinks`, and their end also when the pipeline never ran."""
-    sinks = open_sinks(uris, facts)
+    sinks = open_sinks(uris, facts, taken)
     guarded = tuple(OnceClosed(sink) for sink in sinks)
     with contextlib.ExitStack() as ending:  # Each is closed, also after one that fails.
         for sink in reversed(guarded):

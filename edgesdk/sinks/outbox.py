@@ -22,6 +22,8 @@ from edgesdk.errors import EdgeError, UsageError
 
 _log = logging.getLogger(__name__)
 
+CACHE_KB = 256
+"""Of the file in memory: messages go in at one end and out at the other."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS messages
     (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, body TEXT NOT NULL)
@@ -117,6 +119,7 @@ class Outbox:
     def _prepare(self) -> int:
         try:
             self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute(f"PRAGMA cache_size=-{CACHE_KB}")
             self._connection.execute("PRAGMA synchronous=FULL")
             self._connection.execute(_SCHEMA)
             (size,) = self._connection.execute("SELECT count(*) FROM messages").fetchone()

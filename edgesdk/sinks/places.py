@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from edgesdk.errors import UsageError
+from edgesdk.sinks.uri import parse_uri
+
+FILES = frozenset(("jsonl", "csv", "json", "video"))
+"""Kinds of sinks that write one file from its beginning."""
 
 
 def check_file_place(path: Path) -> None:
@@ -28,3 +33,25 @@ def check_folder_place(folder: Path) -> None:
             f"nothing can be written in {folder}: {there}: {error.strerror or error}",
             "name another place",
         ) from error
+
+
+def check_no_source(path: Path, sources: Iterable[str]) -> None:
+    """Raises UsageError when one of the sources, by their names, is the file at `path`."""
+    for source in sources:
+        if source and path.resolve() == Path(source).resolve():
+            raise UsageError(
+                f"{path} is a source of this run: it would be written over", "name another file"
+            )
+
+
+def check_written_once(uris: Iterable[str], written: Iterable[Path]) -> None:
+    """Raises UsageError when two of the sinks, or one and the files `written`, are the same file.
+
+    A database may be shared, for it has a table for each.
+    """
+    seen = {path.resolve() for path in written}
+    for sink in map(parse_uri, uris):
+        if sink.kind in FILES and sink.place:
+            if sink.path.resolve() in seen:
+                raise UsageError(f"{sink.path} would be written by two sinks", "name another file")
+            seen.add(sink.path.resolve())

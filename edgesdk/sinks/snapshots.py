@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,12 @@ from edgesdk.sinks.worker import Worker
 WAITING = 4
 """Pictures that may wait to be written; then the pipeline waits."""
 CLOSE_S = 10.0
+QUIET_S = 60.0
+"""Between two warnings of a disk that takes no picture."""
 OURS = "[0-9]*T*Z_*_[0-9]*.jpg"
 """Names of the files that are counted and removed; others in the folder stay."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,10 @@ def make_sink(uri: SinkUri, facts: SinkFacts) -> Snapshots:
 
 
 class Snapshots:
-    """Files named by time, stream and frame: their names sort by age."""
+    """Files named by time, stream and frame: their names sort by age.
+
+    A picture that cannot be written, as on a full disk, is counted and left out.
+    """
 
     def __init__(self, name: str, folder: Path, options: SnapshotOptions, facts: SinkFacts) -> None:
         self.name = name
@@ -76,6 +85,9 @@ class Snapshots:
         self._last_ns: dict[str, int] = {}
         self._files = deque(sorted(folder.glob(OURS)))
         self._cv2: Any = require("cv2", "write pictures")
+        self._written = 0
+        self._dropped = 0
+        self._quiet_until_s = 0.0
         self._worker = Worker(name, self._write, WAITING)
 
     def accept(self, packet: Packet) -> None:
@@ -91,6 +103,10 @@ class Snapshots:
         """Write what waits."""
         self._worker.close(CLOSE_S)
 
+    def gauges(self) -> Mapping[str, float]:
+        """Pictures written, and those that the disk did not take."""
+        return {"written": self._written, "dropped": self._dropped}
+
     def _due(self, stream: str, packet: Packet) -> bool:
         if self._options.on == "event" and not packet.events:
             return False
@@ -104,11 +120,26 @@ class Snapshots:
             done, data = self._cv2.imencode(".jpg", picture.image, quality)
             if not done:
                 raise EdgeError(f"{picture.name}: this picture cannot be written as JPEG")
-            path = self._folder / picture.name
-            while len(self._files) >= self._options.max:
-                self._files.popleft().unlink(missing_ok=True)
-            write_atomic(path, data.tobytes())
-            self._files.append(path)
+            try:
+                self._store(self._folder / picture.name, data.tobytes())
+            except (EdgeError, OSError) as error:
+                self._give_up(error)
+
+    def _store(self, path: Path, data: bytes) -> None:
+        while len(self._files) >= self._options.max:
+            self._files.popleft().unlink(missing_ok=True)
+        write_atomic(path, data)
+        self._files.append(path)
+        self._written += 1
+
+    def _give_up(self, error: EdgeError | OSError) -> None:
+        """A picture less is no reason to stop counting; said now and then, as long as it lasts."""
+        self._dropped += 1
+        now_s = time.monotonic()
+        if now_s >= self._quiet_until_s:
+            why = error.message if isinstance(error, EdgeError) else str(error)
+            _log.warning("%s: %s; %d pictures are lost so far", self.name, why, self._dropped)
+            self._quiet_until_s = now_s + QUIET_S
 
 
 def _stamp(packet: Packet) -> str:

@@ -17,7 +17,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from edgesdk._version import __version__
 from edgesdk.errors import UsageError
@@ -29,8 +29,9 @@ from edgesdk.sinks.outbox import Outbox, Queued, default_outbox
 from edgesdk.sinks.uri import SinkUri, parse_options
 
 TICK_S = 0.05
-LATER = frozenset({408, 425, 429})
-"""Statuses below 500 that say "again later"."""
+UNFIT = frozenset({400, 413, 415, 422})
+"""Statuses about the request itself: sent again it would be refused again. Others, such as that of
+a token that has run out, pass once somebody has mended what they tell of."""
 RETRY_AFTER_CAP_S = 300.0
 AS_WRITTEN = "%/:?#[]@!$&'()*+,;="
 """Of an address; what is neither this nor a letter or digit of ASCII goes as %XX."""
@@ -74,6 +75,26 @@ class Receiver:
     options: WebhookOptions
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What the receiver says of one request."""
+
+    status: int
+    reason: str
+    after_s: float
+    """Of Retry-After; 0: none."""
+    location: str
+    """Where a redirect leads, without what may be a secret."""
+
+    @property
+    def complaint(self) -> str:
+        """Why the events are not taken."""
+        said = f"it answers {self.status} {self.reason}"
+        if not 300 <= self.status < 400:
+            return said
+        return f"{said}: redirects are not followed, name {self.location or 'its new address'}"
+
+
 def make_sink(uri: SinkUri, facts: SinkFacts) -> Sink:
     """Whether the receiver is there is not asked: it may come later."""
     options = parse_options(WebhookOptions, uri.fragment, uri.shown)
@@ -101,7 +122,7 @@ class WebhookCourier:
         self._receiver = receiver
         self._back_off = BackOff()
         self._connection: http.client.HTTPConnection | None = None
-        self._failing = False
+        self._told: set[str] = set()  # why it fails, since it last did not
         self._delivered = 0
         self._refused = 0
         self._retries = 0
@@ -109,7 +130,7 @@ class WebhookCourier:
     def gauges(self) -> Mapping[str, float]:
         """What became of events and requests."""
         return {
-            "connected": float(not self._failing),
+            "connected": float(not self._told),
             "delivered": self._delivered,
             "refused": self._refused,
             "retries": self._retries,
@@ -144,29 +165,28 @@ class WebhookCourier:
     def _attempt(self, batch: Sequence[Queued]) -> tuple[float | None, bool]:
         """Seconds to wait before the next one (None: it is done), and whether it was refused."""
         try:
-            status, reason, after_s = self._post(batch)
+            answer = self._post(batch)
         except (OSError, http.client.HTTPException, UnicodeError) as error:
             self._hang_up()
             self._say_failing(str(error) or type(error).__name__)
             return 0.0, False
-        if status >= 500 or status in LATER:
-            self._say_failing(f"{status} {reason}")
-            return after_s, False
-        self._failing = False
+        if answer.status >= 300 and answer.status not in UNFIT:
+            self._say_failing(answer.complaint)
+            return answer.after_s, False
+        self._told.clear()
         self._back_off.reset()
-        if status < 300:
+        if answer.status < 300:
             return None, False
         _log.warning(
             "%s answers %d %s: %d events are dropped, since they would be refused again",
             self._receiver.shown,
-            status,
-            reason,
+            answer.status,
+            answer.reason,
             len(batch),
         )
         return None, True
 
-    def _post(self, batch: Sequence[Queued]) -> tuple[int, str, float]:
-        """Status, its text, and the seconds of Retry-After."""
+    def _post(self, batch: Sequence[Queued]) -> Answer:
         ids = "\n".join(message.id for message in batch)
         key = hashlib.sha256(ids.encode()).hexdigest()[:32]
         body = '{"events": [' + ", ".join(message.body for message in batch) + "]}"
@@ -177,7 +197,12 @@ class WebhookCourier:
         answer.read(65536)
         if not answer.isclosed() or answer.will_close:
             self._hang_up()
-        return answer.status, answer.reason, _seconds(answer.getheader("Retry-After", ""))
+        return Answer(
+            answer.status,
+            answer.reason,
+            _seconds(answer.getheader("Retry-After", "")),
+            _plain(answer.getheader("Location", "")),
+        )
 
     def _connected(self) -> http.client.HTTPConnection:
         if self._connection is None:
@@ -201,9 +226,9 @@ class WebhookCourier:
             self._connection = None
 
     def _say_failing(self, why: str) -> None:
-        if not self._failing:
+        if why not in self._told:
             _log.warning("%s: %s; events wait in the outbox", self._receiver.shown, why)
-        self._failing = True
+        self._told.add(why)
 
 
 def _authorization(uri: SinkUri, options: WebhookOptions) -> Mapping[str, str]:
@@ -225,6 +250,16 @@ def _authorization(uri: SinkUri, options: WebhookOptions) -> Mapping[str, str]:
         pair = base64.b64encode(f"{uri.user}:{uri.password}".encode()).decode()
         return {"Authorization": f"Basic {pair}"}
     return {}
+
+
+def _plain(location: str) -> str:
+    """Of an address what is no secret: scheme, host, port and path."""
+    try:
+        parts = urlsplit(location)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}" if parts.hostname else parts.path
 
 
 def _seconds(text: str | None) -> float:

@@ -67,7 +67,7 @@ class Annotator:
 
         Detections are in pixels of that picture. Raises MissingExtra without OpenCV.
         """
-        pen = _Pen(image.copy())
+        pen = Pen(image.copy())
         self._remember(detections)
         if self.line is not None:
             pen.line(_pixel(self.line.start), _pixel(self.line.end), LINE_COLOR)
@@ -80,7 +80,7 @@ class Annotator:
             pen.panel([f"{name}  {count}" for name, count in totals.items()])
         return pen.image
 
-    def _box(self, pen: _Pen, detections: Detections, row: int) -> None:
+    def _box(self, pen: Pen, detections: Detections, row: int) -> None:
         box = np.rint(detections.xyxy[row]).astype(int).tolist()
         class_id, track_id = int(detections.class_id[row]), int(detections.track_id[row])
         tracked = track_id >= 0 or bool((detections.track_id < 0).all())
@@ -114,7 +114,7 @@ class Annotator:
                 del self._trails[track_id]
 
 
-class _Pen:
+class Pen:
     """Strokes and letters whose size follows the picture's."""
 
     def __init__(self, image: Picture) -> None:
@@ -140,7 +140,7 @@ class _Pen:
         width = 1 if thin else self._stroke
         self._cv2.rectangle(self.image, box[:2], box[2:], color, width)
 
-    def label(self, texts: list[str], box: list[int], color: Color) -> None:
+    def label(self, texts: list[str], box: list[int], color: Color, ink: Color = DARK) -> None:
         """The first text that fits a box's width (or else the last), above it or inside."""
         room = 1.5 * (box[2] - box[0])
         fitting = (text for text in texts if self._size(text)[0] <= room)
@@ -148,7 +148,7 @@ class _Pen:
         width, height = self._size(text)
         top = box[1] - height if box[1] >= height else box[1]
         left = min(max(box[0], 0), max(self.image.shape[1] - width, 0))
-        self._text(text, (left, top), color, DARK)
+        self._text(text, (left, top), color, ink)
 
     def panel(self, lines: list[str]) -> None:
         """Lines of larger text in the upper left corner."""

@@ -10,10 +10,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from edgesdk.pipeline.packet import Event, Packet
+from edgesdk.inspection import Verdict
+from edgesdk.pipeline.packet import Event, Packet, field_value
 from edgesdk.pipeline.protocols import Sink
 from edgesdk.sinks.facts import SinkFacts, StreamFacts
 from edgesdk.sinks.opening import Measured
+from edgesdk.web.control import Inspections
 from edgesdk.web.streams import RECENT, StreamFigures, spread_ms
 from edgesdk.web.words import without_secrets
 
@@ -22,6 +24,8 @@ HISTORY_S = 180
 """Length of the sparklines."""
 MOST_STREAMS = 64
 MOST_ROWS = 200
+OWN_FIELDS = frozenset(field.name for field in dataclasses.fields(Event))
+"""Shown in other places than among an event's values."""
 
 
 class Board:
@@ -38,6 +42,7 @@ class Board:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._events: deque[dict[str, Any]] = deque(maxlen=LAST_EVENTS)
         self._history = History(self._start_ns)
+        self._inspections = Inspections()
         self._sinks: Sequence[Sink] = ()
 
     @property
@@ -63,6 +68,8 @@ class Board:
             self._history.add(now_ns, total_ns)
             for event in packet.events:
                 self._tell(event, number)
+                if isinstance(event, Verdict):
+                    self._inspections.add(number, event)
         return number
 
     def message(self) -> bytes:
@@ -74,6 +81,7 @@ class Board:
             counts = dict(self._counts)
             events = list(self._events)[::-1]
             history = self._history.as_object(now_ns)
+            inspections = self._inspections.as_objects()
         total = stages.pop("total", [])  # it stands last, whenever a stage first reported
         whole = {
             "app": self._facts.app,
@@ -87,6 +95,7 @@ class Board:
             "counts": _table(counts, self._facts.columns),
             "events": events,
             "history": history,
+            "inspections": inspections,
             "sinks": self._gauges(),
         }
         return json.dumps(whole, separators=(",", ":")).encode()
@@ -105,17 +114,15 @@ class Board:
         row, column = event.counted_as
         if (row, column) in self._counts or len(self._counts) < MOST_ROWS:
             self._counts[row, column] += 1
-        values = dataclasses.asdict(event)
-        at_ms = values.pop("time_ms")
-        frame = values.pop("frame")
-        values.pop("stream")
+        names = [each.name for each in dataclasses.fields(event) if each.name not in OWN_FIELDS]
+        values = {name: field_value(event, name) for name in names}
         self._events.append(
             {
                 "stream": stream,
-                "frame": frame,
-                "at_s": round(at_ms / 1000, 1),
+                "frame": event.frame,
+                "at_s": round(event.time_ms / 1000, 1),
                 "what": f"{row} {column}",
-                "values": {n: _short(v) for n, v in values.items() if v not in (row, column)},
+                "values": {n: _short(v) for n, v in values.items() if _told(n, v, row, column)},
             }
         )
 
@@ -168,8 +175,14 @@ def _table(counts: dict[tuple[str, str], int], known: Sequence[str]) -> dict[str
     }
 
 
+def _told(name: str, value: object, row: str, column: str) -> bool:
+    """Not twice, and no readings of a clock that starts anywhere."""
+    return value not in (row, column) and not name.endswith("_ns")
+
+
 def _short(value: object) -> object:
-    """Numbers as they are (JSON has no NaN), texts not longer than a line."""
-    if isinstance(value, float) and value - value != 0:
-        return str(value)
-    return value if isinstance(value, int | float) else str(value)[:60]
+    """Numbers to four places (JSON has no NaN, nor has a figure that is none a value), texts not
+    longer than a line."""
+    if isinstance(value, float):
+        return str(value) if value - value != 0 else float(f"{value:.4g}")
+    return value if value is None or isinstance(value, int) else str(value)[:60]

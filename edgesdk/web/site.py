@@ -24,6 +24,7 @@ FILES = {
     "/": ("page.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/inspection.js": ("inspection.js", "text/javascript; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 PICTURE = re.compile(r"/(?:stream/(\d{1,3})\.mjpg|picture/(\d{1,3})\.jpg)")

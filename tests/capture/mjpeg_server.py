@@ -1,7 +1,7 @@
 """A real HTTP server of numbered JPEG pictures, with errors on order: mjpeg_server.py PORT WxH FPS.
 
 /cam.mjpg streams them; /broken.mjpg cuts every fifth in half; /secret.mjpg answers 401, anything
-else 404. Prints "ready PORT" and ends with its stdin.
+else 404. Prints "ready PORT", then takes "size WIDTHxHEIGHT" on stdin and ends with it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import cv2
 import numpy as np
 
 BITS, BLOCK_PX = 16, 16
-WIDTH, HEIGHT = (int(part) for part in sys.argv[2].split("x"))
+SIZE = [int(part) for part in sys.argv[2].split("x")]
 FPS = float(sys.argv[3])
 
 
 def jpeg(number: int) -> bytes:
-    image = np.full((HEIGHT, WIDTH, 3), 96, np.uint8)
+    image = np.full((SIZE[1], SIZE[0], 3), 96, np.uint8)
     for bit in range(BITS):
         image[:BLOCK_PX, bit * BLOCK_PX : (bit + 1) * BLOCK_PX] = 255 * (number >> bit & 1)
     return cv2.imencode(".jpg", image)[1].tobytes()
@@ -65,4 +65,5 @@ class Server(ThreadingHTTPServer):
 server = Server(("127.0.0.1", int(sys.argv[1])), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 print("ready", server.server_port, flush=True)
-sys.stdin.read()
+for line in sys.stdin:
+    SIZE[:] = [int(part) for part in line.split()[1].split("x")]

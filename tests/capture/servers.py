@@ -18,6 +18,7 @@ import pytest
 from edgesdk.capture import Camera, Machine, Recovery, choose, open_camera, parse_source
 from edgesdk.capture.machine import installed_elements
 from edgesdk.capture.opening import opening_of
+from tests.capture.traces import wait_until
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 BITS, BLOCK_PX = 16, 16
@@ -83,6 +84,13 @@ def rtsp_server(size: str = "320x240", fps: int = 25, login: str = "") -> Server
 def mjpeg_server(size: str = "320x240", fps: int = 25) -> Server:
     """The same over HTTP, at http://127.0.0.1:<port>/cam.mjpg."""
     return Server(sys.executable, "mjpeg_server.py", size, str(fps))
+
+
+def failed_once(camera: Camera) -> Camera:
+    """The camera, once a try has failed: then its `size` need not be waited for long."""
+    camera.start()
+    assert wait_until(lambda: bool(camera.stats().last_error), 30)
+    return camera
 
 
 def number_in(image: np.ndarray) -> int:

@@ -23,6 +23,7 @@ from edgesdk.capture import camera as camera_module
 from edgesdk.capture import child as child_module
 from edgesdk.errors import DataError
 from edgesdk.pipeline import Watched
+from tests.capture.servers import failed_once
 from tests.capture.traces import alive, children, held, wait_until
 
 DEVICES = Path(__file__).with_name("devices.py")
@@ -163,8 +164,8 @@ def test_the_camera_may_come_after_the_app(tmp_path: Path) -> None:
 
 
 def test_a_camera_that_never_answers_is_an_error_that_says_why(tmp_path: Path) -> None:
-    absent = camera(Recovery(first_s=0.1, start_s=4.0), path=str(tmp_path / "no"))
-    with pytest.raises(DataError, match=r"front door: no picture within 4 s.*cannot be opened"):
+    absent = failed_once(camera(Recovery(first_s=0.1, start_s=0.5), path=str(tmp_path / "no")))
+    with pytest.raises(DataError, match=r"front door: no picture within 0.5 s.*cannot be opened"):
         iter(absent).__next__()
 
 
@@ -194,26 +195,26 @@ def test_the_first_picture_of_a_slow_camera_may_take_as_long_as_the_next_one() -
 def test_the_watchdog_is_the_one_of_the_recovery_where_the_uri_says_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A raw pipeline takes no settings: its watchdog can be set in no other way."""
     asked: list[Recovery] = []
     monkeypatch.setattr(camera_module, "choose", lambda *_, **__: None)
     monkeypatch.setattr(camera_module, "opening_of", lambda *_: Opening("none"))
     monkeypatch.setattr(camera_module, "Camera", lambda _, recovery, *__: asked.append(recovery))
-    for text in ("gst:videotestsrc ! appsink", "rtsp://host/1", "rtsp://host/1?watchdog_ms=2000"):
-        camera_module.open_camera(parse_source(text), Recovery(freeze_s=40))
-    assert [each.freeze_s for each in asked] == [40, 40, 2]
+    for text in ("gst:videotestsrc ! appsink", "rtsp://host/1"):
+        for query in ("", "?watchdog_ms=2000"):
+            camera_module.open_camera(parse_source(text + query), Recovery(freeze_s=40))
+    assert [each.freeze_s for each in asked] == [40, 2, 40, 2]
 
 
 def test_an_opening_that_hangs_is_killed() -> None:
-    recovery = Recovery(first_s=0.1, open_s=0.5, start_s=4.0)
+    recovery = Recovery(first_s=0.1, open_s=0.5, start_s=0.3)
     with pytest.raises(DataError, match=r"no frame within 0.5 s of opening"):
-        _ = camera(recovery, hangs_in_open=True).size
+        _ = failed_once(camera(recovery, hangs_in_open=True)).size
 
 
 def test_a_change_of_size_in_mid_stream_is_followed_and_counted() -> None:
     with camera(keep="all", sizes=[[64, 48], [320, 240]]) as one:
-        shapes = [f.image.shape[:2] for f in islice(one, 60)]
-        assert shapes == [(48, 64)] * 20 + [(240, 320)] * 20 + [(48, 64)] * 20
+        shapes = [f.image.shape[:2] for f in islice(one, 50)]  # It may be some frames ahead.
+        assert shapes == [(48, 64)] * 20 + [(240, 320)] * 20 + [(48, 64)] * 10
         assert one.stats().resized == 2
         assert states(one) == ["connecting", "streaming"]
 
@@ -227,7 +228,7 @@ def test_gray_pictures_become_bgr() -> None:
 
 def test_stop_ends_the_iteration_at_once_while_the_camera_hangs() -> None:
     one = camera(Recovery(freeze_s=60), hangs=5)
-    stopper = threading.Timer(1.5, one.stop)
+    stopper = threading.Timer(1.0, one.stop)
     stopper.start()
     start = time.monotonic()
     list(one)

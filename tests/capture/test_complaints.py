@@ -57,6 +57,22 @@ def test_a_new_size_is_told_and_the_same_again_is_not() -> None:
     assert (one.take_resized(), one.take_resized()) == (True, False)
 
 
+def test_a_new_conversion_once_frames_came_is_a_new_size() -> None:
+    """Lines of OpenCV 5.0.0 for JPEG pictures of 320x240, then of 640x480."""
+    one = Complaints()
+    line = (
+        b"[OPENCV:FFMPEG:24] deprecated pixel format used, make sure you did set range correctly\n"
+    )
+    one.hear(line)
+    assert (one.take_broken(), one.take_resized()) == (False, False)
+    one.hear(line)  # the first one's line may be read after its frame
+    assert not one.take_resized()
+    one.take_broken()
+    one.hear(line)
+    assert (one.take_resized(), one.take_resized()) == (True, False)
+    assert one.last == ""
+
+
 def test_output_without_end_is_not_kept() -> None:
     one = Complaints()
     for _ in range(100):

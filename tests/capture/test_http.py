@@ -10,7 +10,7 @@ import pytest
 
 from edgesdk.capture import Camera, Recovery
 from edgesdk.errors import DataError
-from tests.capture.servers import Server, camera_by, mjpeg_server, number_in
+from tests.capture.servers import Server, camera_by, failed_once, mjpeg_server, number_in
 from tests.capture.traces import held, wait_until
 
 QUICK = Recovery(first_s=0.3, cap_s=1.0, open_s=8.0, start_s=20.0)
@@ -73,9 +73,26 @@ def test_halves_of_pictures_are_counted_and_do_not_end_the_stream(server: Server
         assert [c.state for c in stats.history] == ["connecting", "streaming"]
 
 
+def test_a_size_that_changes_in_mid_stream_is_followed(server: Server) -> None:
+    """FFmpeg does not name the new size of JPEG pictures, and OpenCV scales them to the first."""
+    with open_at(server, "cam.mjpg") as camera:
+        stream = iter(camera)
+        for frame in islice(stream, 5):
+            assert frame.image.shape == (240, 320, 3)
+        server.tell("size 480x320")
+        try:
+            frame = next(f for f in stream if f.image.shape == (320, 480, 3))
+            following = next(stream)
+        finally:
+            server.tell("size 320x240")
+        assert number_in(following.image) > number_in(frame.image)
+        assert camera.stats().resized == 1
+        assert "its pictures has changed" in [c.reason for c in camera.stats().history][2]
+
+
 @pytest.mark.parametrize(("path", "words"), [("nothing", "404"), ("secret.mjpg", "401")])
 def test_a_refusal_is_an_error_that_says_which(server: Server, path: str, words: str) -> None:
-    camera = open_at(server, path, Recovery(first_s=0.3, start_s=6), login="ann:wr0ng@")
+    camera = open_at(server, path, Recovery(first_s=0.3, start_s=0.5), login="ann:wr0ng@")
     with pytest.raises(DataError, match=words) as caught:
-        _ = camera.size
+        _ = failed_once(camera).size
     assert "wr0ng" not in f"{caught.value} {camera.name} {camera.stats()}"

@@ -10,7 +10,7 @@ import pytest
 
 from edgesdk.capture import Camera, Recovery, SourceStats
 from edgesdk.errors import DataError
-from tests.capture.servers import Server, camera_by, number_in, rtsp_server
+from tests.capture.servers import Server, camera_by, failed_once, number_in, rtsp_server
 from tests.capture.traces import held, wait_until
 
 QUICK = Recovery(first_s=0.3, cap_s=1.0, jitter=0.1, open_s=8.0, start_s=20.0)
@@ -53,6 +53,11 @@ def opening_times_s(stats: SourceStats) -> list[float]:
     ]
 
 
+def states_since_streaming(camera: Camera) -> list[str]:
+    states = [change.state for change in camera.stats().history]
+    return states[len(states) - states[::-1].index("streaming") :]
+
+
 def test_the_pictures_are_those_the_server_sends_in_their_order(
     server: Server, reader: str
 ) -> None:
@@ -69,8 +74,7 @@ def test_each_time_the_server_is_killed_the_camera_comes_back(server: Server, re
         next(stream)
         for time_number in range(1, 4):
             server.kill()
-            assert wait_until(lambda: camera.stats().state != "streaming")
-            time.sleep(2.0)
+            assert wait_until(lambda: states_since_streaming(camera).count("waiting") >= 2)
             server.start()
             next(f for f in stream if camera.stats().reconnects == time_number)
         stats = camera.stats()
@@ -128,10 +132,10 @@ def test_another_size_after_a_restart_is_followed(reader: str) -> None:
 
 def test_a_wrong_path_is_an_error_that_says_so(server: Server, reader: str) -> None:
     camera = camera_by(
-        reader, f"rtsp://127.0.0.1:{server.port}/nothing", Recovery(first_s=0.5, start_s=6)
+        reader, f"rtsp://127.0.0.1:{server.port}/nothing", Recovery(first_s=0.3, start_s=0.5)
     )
     with pytest.raises(DataError, match=r"(?i)404|not found"):
-        _ = camera.size
+        _ = failed_once(camera).size
 
 
 def test_a_wrong_password_is_an_error_that_says_so_and_does_not_show_it(
@@ -140,9 +144,9 @@ def test_a_wrong_password_is_an_error_that_says_so_and_does_not_show_it(
     server = rtsp_server(login="ann:right")
     try:
         address = f"rtsp://ann:wr0ng@127.0.0.1:{server.port}/cam"
-        camera = camera_by(reader, address, Recovery(first_s=0.5, start_s=6))
+        camera = camera_by(reader, address, Recovery(first_s=0.3, start_s=0.5))
         with pytest.raises(DataError, match=r"(?i)401|unauthori") as caught:
-            _ = camera.size
+            _ = failed_once(camera).size
         assert "wr0ng" not in f"{caught.value} {caplog.text} {camera.name} {camera.stats()}"
         with open_at(server, reader, login="ann:right@") as right:
             assert right.size == (320, 240)

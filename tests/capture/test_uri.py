@@ -26,6 +26,9 @@ CASES = [
     ("http://cam/video.mjpg", "http", "http://cam/video.mjpg", True),
     ("https://cam/video.mjpg", "http", "https://cam/video.mjpg", True),
     ("gst:videotestsrc ! appsink", "gst", "videotestsrc ! appsink", True),
+    ("gst:a ! appsink drop=1 ?watchdog_ms=900", "gst", "a ! appsink drop=1", True),
+    ("gst:rtspsrc location=rtsp://c/1?fps=9 ! appsink", "gst",
+     "rtspsrc location=rtsp://c/1?fps=9 ! appsink", True),
     ("clip.mp4", "video", "clip.mp4", False),
     ("CLIP.MKV", "video", "CLIP.MKV", False),
     ("file:///data/my%20clip.mp4", "video", "/data/my clip.mp4", False),
@@ -54,6 +57,8 @@ def test_settings_are_read_from_the_name() -> None:
     assert found.settings == CaptureSettings(
         latency_ms=100, transport="udp", codec="h265", watchdog_ms=800
     )
+    found = parse_source("gst:rtspsrc location=rtsp://c/1?fps=9 ! appsink?watchdog_ms=800")
+    assert found.settings == CaptureSettings(watchdog_ms=800)
 
 
 def test_what_belongs_to_the_camera_stays_in_its_address() -> None:
@@ -100,6 +105,8 @@ def test_a_file_may_be_called_what_it_likes(tmp_path: Path) -> None:
         ("rtsp:///live", ["no host"]),
         ("clip.mp4?fps=10", ["'fps'", "setting of csi, pictures, v4l2", "not of video"]),
         ("gst:videotestsrc ! fakesink", ["appsink"]),
+        ("gst:videotestsrc ! appsink?watchdg_ms=900", ["watchdg_ms", "'watchdog_ms'"]),
+        ("gst:videotestsrc ! appsink?fps=9", ["'fps'", "not of gst", "settings of gst: watchdog"]),
         ("clip\n.mp4", ["line breaks"]),
     ],
 )  # fmt: skip

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgesdk.errors import EdgeError, UsageError
@@ -51,6 +52,17 @@ def test_columns_have_the_type_of_the_field(tmp_path: Path) -> None:
     assert kinds["frame"] == "INTEGER"
     assert kinds["x_px"] == "REAL"
     assert kinds["label"] == "TEXT"
+
+
+def test_a_number_that_is_none_is_null(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    sink = open_sink(f"sqlite:{path}", facts())
+    numbers = [float("nan"), float("inf"), np.float32("nan"), np.float32(2.5)]
+    events = tuple(Passed(np.int64(1), 40.0, "car", x) for x in numbers)  # type: ignore[arg-type]
+    sink.accept(dataclasses.replace(packet(1), events=events))
+    sink.close()
+    found = rows(path, "SELECT frame, x_px, typeof(x_px) FROM passed")
+    assert found == [(1, None, "null")] * 3 + [(1, 2.5, "real")]
 
 
 def test_a_second_run_appends(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_folder_is_no_place_for_a_file(tmp_path: Path) -> None:
 
 
 def test_the_source_is_not_written_over(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is the source"):
+    with pytest.raises(UsageError, match="is a source of this run"):
         open_sink(f"video:{tmp_path}/road.mp4", facts(f"{tmp_path}/road.mp4"))
 
 

@@ -18,6 +18,7 @@ from edgesdk._resources import data_folder
 from edgesdk.apps import RunRequest, load_app, prepare_run
 from edgesdk.errors import BackendError, UnknownName, UsageError
 from edgesdk.sinks import Addressed
+from edgesdk.video import read_video
 from tests.command import edgesdk
 from tests.sinks.samples import eventually
 
@@ -94,6 +95,22 @@ def test_what_is_wrong_with_a_sink_is_said_before_anything_runs(tmp_path: Path) 
         pass
 
 
+def test_a_run_may_have_two_videos_but_no_file_twice(tmp_path: Path) -> None:
+    own, other = tmp_path / "own.mp4", tmp_path / "other.mp4"
+    request = RunRequest("sim://traffic?frames=3", video=own, sinks=(f"video:{other}",))
+    with prepare_run(load_app(APP), request) as run:
+        run.pipeline.run()
+    assert read_video(own).count == read_video(other).count == 3
+    own.unlink()
+    for sinks in ((f"video:{tmp_path}/x/../own.mp4",), (f"csv:{other}", f"jsonl:{other}")):
+        with (
+            pytest.raises(UsageError, match=r"mp4 would be written by two sinks"),
+            prepare_run(load_app(APP), RunRequest(SCENE, video=own, sinks=sinks)),
+        ):
+            pass
+    assert not own.exists()
+
+
 def test_sinks_are_closed_when_the_model_cannot_be_loaded(tmp_path: Path) -> None:
     sinks = (f"http://127.0.0.1:9/x#outbox={tmp_path}/box.sqlite&flush=0s",)
     for _ in range(2):  # the second finds the outbox free
@@ -157,6 +174,27 @@ def test_ctrl_c_leaves_events_in_the_outbox_and_every_file_whole(tmp_path: Path)
     stored = counted(tmp_path / "a.db", "crossing")
     assert f"{stored} events are not delivered yet".encode() in said
     assert counted(tmp_path / "box.sqlite", "messages") == stored
+    assert cv2.VideoCapture(str(tmp_path / "a.mp4")).read()[0]
+
+
+def test_files_are_whole_by_the_time_of_a_second_ctrl_c(tmp_path: Path) -> None:
+    """The first one waits for a receiver that is not there; files do not wait for it."""
+    hook = f"http://127.0.0.1:9/x#outbox={tmp_path}/box.sqlite&flush=60s"
+    command = [
+        *(sys.executable, "-m", "edgesdk", "run", str(APP), "--sink", hook),
+        *("--source", "sim://traffic?seed=3&frames=100000", "--video", str(tmp_path / "a.mp4")),
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as run:
+        try:
+            eventually(lambda: counted(tmp_path / "box.sqlite", "messages") > 0, 90)
+            run.send_signal(signal.SIGINT)
+            eventually((tmp_path / "a.mp4").exists, 30)
+            run.send_signal(signal.SIGINT)
+            _, said = run.communicate(timeout=30)
+        finally:
+            run.kill()
+    assert run.returncode == 130, said
+    assert b"ended at once by a second SIGINT" in said
     assert cv2.VideoCapture(str(tmp_path / "a.mp4")).read()[0]
 
 

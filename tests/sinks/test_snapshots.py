@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgesdk.errors import EdgeError
-from edgesdk.sinks import open_sink
+from edgesdk.sinks import Measured, open_sink
 from tests.sinks.samples import eventually, facts, leftovers, packet
 
 
@@ -85,43 +84,46 @@ def test_a_stream_named_by_an_address_makes_a_harmless_name(tmp_path: Path) -> N
     assert made.split("_")[1] == "live"
 
 
-def test_on_a_full_disk_no_half_picture_is_left(tmp_path: Path) -> None:
+def test_on_a_full_disk_pictures_are_lost_and_counted_and_none_is_half(tmp_path: Path) -> None:
     code = f"""
-        import resource, signal
-        from edgesdk.errors import EdgeError
+        import logging, resource, signal
         from edgesdk.sinks import open_sink
         from tests.sinks.samples import facts, packet
+        logging.basicConfig(level="WARNING")
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
         sink = open_sink("snapshots:{tmp_path}/shots", facts())
-        try:
-            sink.accept(packet(0, "car"))
-            sink.close()
-        except EdgeError as error:
-            print(error)
+        for index in range(20):
+            sink.accept(packet(index, "car"))
+        sink.close()
+        print(sink.gauges())
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
     )
-    assert "cannot write" in done.stdout
+    assert done.stdout == "{'written': 0, 'dropped': 20}\n"
+    assert done.stderr.count("cannot write") == 1  # at most once a minute
     assert leftovers(tmp_path / "shots") == []
 
 
-def test_an_error_of_the_disk_is_told_to_the_run(tmp_path: Path) -> None:
+def test_when_the_disk_takes_pictures_again_they_are_kept_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     sink = open_sink(f"snapshots:{tmp_path}/shots", facts())
     (tmp_path / "shots").write_text("in the way")
-
-    def run() -> None:
-        for index in range(50):
-            sink.accept(packet(index, "car"))
-
-    with pytest.raises(EdgeError, match="cannot write"):
-        run()
+    assert isinstance(sink, Measured)
+    for index in range(3):
+        sink.accept(packet(index, "car"))
+    eventually(lambda: sink.gauges()["dropped"] == 3)
+    (tmp_path / "shots").unlink()
+    sink.accept(packet(3, "car"))
     sink.close()
+    assert frames(tmp_path / "shots") == [3]
+    assert "cannot write" in caplog.text
 
 
-def test_a_thread_that_fails_by_a_defect_ends_the_run_and_does_not_hang_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_old_picture_that_cannot_be_removed_does_not_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def denied(self: Path, missing_ok: bool = False) -> None:
         raise PermissionError(13, "Permission denied")
@@ -130,7 +132,20 @@ def test_a_thread_that_fails_by_a_defect_ends_the_run_and_does_not_hang_it(
     sink.accept(packet(0, "car"))
     eventually(lambda: len(leftovers(tmp_path)) == 1)
     monkeypatch.setattr(Path, "unlink", denied)
-    with pytest.raises(PermissionError):  # noqa: PT012 - whichever of them meets it
-        for index in range(1, 40):  # more than may wait
+    sink.accept(packet(1, "car"))
+    sink.close()
+    assert "Permission denied; 1 pictures are lost so far" in caplog.text
+
+
+def test_a_thread_that_fails_by_a_defect_ends_the_run_and_does_not_hang_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*words: object) -> None:
+        raise RuntimeError("broken")
+
+    sink = open_sink(f"snapshots:{tmp_path}", facts())
+    monkeypatch.setattr(cv2, "imencode", broken)
+    with pytest.raises(RuntimeError):  # noqa: PT012 - whichever of them meets it
+        for index in range(40):  # more than may wait
             sink.accept(packet(index, "car"))
     sink.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import subprocess
@@ -14,11 +15,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgesdk.pipeline import Sink
 from edgesdk.sinks import Measured, open_sink
-from tests.sinks.samples import eventually, facts, packet
+from tests.sinks.samples import Passed, eventually, facts, packet
 
 
 class Receiver:
@@ -27,7 +29,7 @@ class Receiver:
     A number is a status, "hang" no answer for 30 s, "close" a connection that is dropped.
     """
 
-    def __init__(self, *answers: int | str, retry_after: str = "") -> None:
+    def __init__(self, *answers: int | str, retry_after: str = "", location: str = "") -> None:
         self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
         self.times_s: list[float] = []
         answering = list(answers)
@@ -52,6 +54,8 @@ class Receiver:
                     self.send_response(int(answer))
                     if retry_after:
                         self.send_header("Retry-After", retry_after)
+                    if location:
+                        self.send_header("Location", location)
                     self.send_header("Content-Length", "2")
                     self.end_headers()
                     self.wfile.write(b"ok")
@@ -113,6 +117,16 @@ def test_events_are_posted_in_order_with_a_key(tmp_path: Path, receiver: Receive
     assert gauges(sink)["waiting"] == 0
 
 
+def test_a_number_that_is_none_is_null(tmp_path: Path, receiver: Receiver) -> None:
+    sink = sink_for(receiver.port, tmp_path)
+    event = Passed(np.int64(3), 120.0, "car", float("nan"))  # type: ignore[arg-type]
+    sink.accept(dataclasses.replace(packet(3), events=(event,)))
+    eventually(lambda: gauges(sink)["delivered"] == 1)
+    sink.close()
+    sent = receiver.requests[0][2]["events"][0]["event"]
+    assert sent == {"frame": 3, "time_ms": 120.0, "label": "car", "x_px": None}
+
+
 def test_letters_of_any_language_may_stand_in_the_path(tmp_path: Path, receiver: Receiver) -> None:
     sink = sink_for(receiver.port, tmp_path, path="höhe/a%20b c?x=1&y=ü")
     sink.accept(packet(0, "car"))
@@ -131,7 +145,7 @@ def test_a_host_that_can_be_none_is_said_and_the_events_wait(
     assert "1 events are not delivered yet" in caplog.text
 
 
-@pytest.mark.parametrize("trouble", [500, 503, 429, "close", "hang"])
+@pytest.mark.parametrize("trouble", [500, 429, 401, 403, 404, 301, "close", "hang"])
 def test_what_may_pass_is_tried_again_with_the_same_key(
     tmp_path: Path, trouble: int | str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -148,7 +162,7 @@ def test_what_may_pass_is_tried_again_with_the_same_key(
     assert caplog.text.count("events wait in the outbox") == 1
 
 
-@pytest.mark.parametrize("status", [400, 404, 413, 301])
+@pytest.mark.parametrize("status", [400, 413, 415, 422])
 def test_what_is_refused_for_good_is_dropped_counted_and_said(
     tmp_path: Path, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -162,6 +176,34 @@ def test_what_is_refused_for_good_is_dropped_counted_and_said(
     assert gauges(sink)["refused"] == 1
     assert f"answers {status}" in caplog.text
     assert "1 events are dropped" in caplog.text
+
+
+def test_a_redirect_is_not_followed_and_its_address_is_named_without_secrets(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    moved = "https://ann:s3cret@new.example:8443/hook?key=t0ken"
+    with Receiver(308, location=moved) as receiver:
+        sink = sink_for(receiver.port, tmp_path, "&flush=10s")
+        sink.accept(packet(0, "car"))
+        eventually(lambda: gauges(sink)["delivered"] == 1)
+        sink.close()
+    assert "answers 308" in caplog.text
+    assert "not followed, name https://new.example:8443/hook;" in caplog.text
+    assert "s3cret" not in caplog.text
+    assert "t0ken" not in caplog.text
+
+
+def test_each_reason_for_waiting_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A receiver that comes up and then knows no such token: both have to be seen."""
+    with Receiver("close", 401, 401) as receiver:
+        sink = sink_for(receiver.port, tmp_path, "&flush=10s")
+        sink.accept(packet(0, "car"))
+        eventually(lambda: gauges(sink)["delivered"] == 1)
+        sink.close()
+    assert caplog.text.count("events wait in the outbox") == 2
+    assert caplog.text.count("it answers 401") == 1
 
 
 def test_the_receiver_says_how_long_to_wait(tmp_path: Path) -> None:
@@ -199,7 +241,7 @@ def test_passwords_and_tokens_are_sent_and_not_shown(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("HOOK_TOKEN", "t0ken")
-    with Receiver(404, 404) as refusing:
+    with Receiver(422, 422) as refusing:
         for user, options in (("me:s3cret@", ""), ("", "&bearer_env=HOOK_TOKEN")):
             sink = sink_for(
                 refusing.port, tmp_path, options + "&flush=10s", "hook?key=s3cret", user

@@ -20,6 +20,7 @@ from edgesdk.geometry import Placement
 from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array
 from edgesdk.vision.classification import Classification
+from edgesdk.vision.inspected import Inspected
 
 
 class DetectionDecoder(Protocol):
@@ -56,7 +57,24 @@ class ClassDecoder(Protocol):
         ...
 
 
-Decoder: TypeAlias = DetectionDecoder | ClassDecoder
+class InspectionDecoder(Protocol):
+    """Says how far one picture of a part is from good."""
+
+    task: Literal["inspect"]
+
+    def decode(self, outputs: Mapping[str, Array], placement: Placement) -> Inspected:
+        """Score and, where the model has one, heat map; nothing of `outputs` is kept.
+
+        Raises ModelError when the outputs are not this head's.
+        """
+        ...
+
+    def groups(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs cut into parts of one meaning each, to measure errors apart."""
+        ...
+
+
+Decoder: TypeAlias = DetectionDecoder | ClassDecoder | InspectionDecoder
 
 
 def decoder_types() -> tuple[str, ...]:

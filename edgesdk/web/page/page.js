@@ -183,7 +183,7 @@ function showEvents(events, streams) {
   at("events").hidden = !events.length;
   at("events").replaceChildren(...events.map((event) => {
     const line = make("li");
-    const values = Object.entries(event.values).map(([name, value]) => `${name} ${value}`);
+    const values = Object.entries(event.values).map(([name, value]) => `${name} ${value ?? "–"}`);
     if (streams.length > 1) values.unshift(streams[event.stream].name);
     const clock = `${Math.floor(event.at_s / 60)}:${(event.at_s % 60).toFixed(1).padStart(4, "0")}`;
     const words = make("div");
@@ -238,6 +238,7 @@ function show(state) {
   link("live", `running for ${span(state.uptime_s)}`);
   showStreams(state.streams);
   showCounts(state.counts);
+  showInspections(state.inspections, state.streams);
   showStages(state.stages);
   showEvents(state.events, state.streams);
   spark("fps", "frames a second", state.history.fps, (value) => String(Math.round(value)));

@@ -1,0 +1,167 @@
+"""Judges the parts of an audit log again, and compares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgesdk.apps.cores import share_cores
+from edgesdk.apps.folder import App
+from edgesdk.apps.inspecting import inspection_of, make_inspector
+from edgesdk.apps.program import Scene
+from edgesdk.apps.run import RunRequest, batch_of, choose_model, model_facts
+from edgesdk.backends import load_backend_for
+from edgesdk.backends.pictures import pictures_of
+from edgesdk.errors import UsageError
+from edgesdk.frames import Frame
+from edgesdk.inspection import Verdict
+from edgesdk.inspection.audit import Log, Origin, Record, open_log
+from edgesdk.pipeline import Packet, Stage
+from edgesdk.vision.parts import Part, View
+
+MOST_DIFFERENCES = 1000
+"""So many are kept to be shown; all are counted."""
+_NOTHING = np.zeros((1, 1, 3), np.uint8)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A part that is judged otherwise than it was."""
+
+    before: Verdict
+    now: Verdict
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What came out."""
+
+    log: Log
+    parts: int
+    same: int
+    """Parts whose verdict is the same in every field, the score bit for bit."""
+    changed_outcomes: int
+    """Parts that passed and would be rejected, or the other way round."""
+    differences: tuple[Difference, ...]
+    notes: tuple[str, ...]
+    """What is not as it was when the log was written, in sentences."""
+
+
+def replay(
+    app: App,
+    request: RunRequest,
+    place: Path,
+    changes: Mapping[str, Any],
+    shown: Callable[[Iterable[Record], int], Iterable[Record]] = lambda records, count: records,
+) -> Replay:
+    """Judge every part of the log at `place` with the app's model and code, on its own pictures.
+
+    Settings are those of the log, then `changes`; deadlines are measured by the times of then.
+    Memory holds one part and the differences. Raises DataError for a log that is none or was
+    changed, UsageError for an app that judges no parts, and as `prepare_run` does.
+    """
+    log = open_log(place)
+    app = app.with_settings(log.origin.settings).with_settings(changes)
+    with _judging(app, request) as (judge, now):
+        notes = _notes(log, now, bool(changes))
+        return _compared(log, shown(log.records(), log.count), judge, notes)
+
+
+def _compared(
+    log: Log,
+    records: Iterable[Record],
+    judge: Callable[[Record], Verdict],
+    notes: tuple[str, ...],
+) -> Replay:
+    parts = same = outcomes = 0
+    differences: list[Difference] = []
+    for record in records:
+        parts += 1
+        verdict = judge(record)
+        if _equal(verdict, record.verdict):
+            same += 1
+            continue
+        outcomes += verdict.outcome != record.verdict.outcome
+        if len(differences) < MOST_DIFFERENCES:
+            differences.append(Difference(record.verdict, verdict))
+    return Replay(log, parts, same, outcomes, tuple(differences), notes)
+
+
+@contextmanager
+def _judging(app: App, request: RunRequest) -> Iterator[tuple[Callable[[Record], Verdict], Origin]]:
+    """The app's own stages from the model on, with the model in them."""
+    chosen = choose_model(app, request.bundle)
+    inspect = inspection_of(chosen)
+    if inspect is None:
+        raise UsageError(
+            f"{app.name} finds boxes; a replay is for apps that judge parts",
+            "run it on the video instead: edgesdk run APP --source FILE",
+        )
+    clock = _Clock()
+    scene = Scene(chosen.spec.labels, 640, 480, 25.0, inspect, clock_ns=clock)
+    stages = list(app.program(app.settings, scene).stages())
+    after = stages[stages.index(inspect) :]
+    batch = batch_of(chosen.model)
+    shares = share_cores(request.backend, batch, request.parallel, request.threads)
+    backend = load_backend_for(chosen.bundle, request.backend, shares.threads, request.compiling)
+    with (
+        closing(backend.open(backend.compile(chosen.model))) as session,
+        closing(pictures_of(session, chosen.spec.preprocess)) as pictures,
+    ):
+        inspect.load(make_inspector(chosen, session, batch, pictures.runner))
+        facts = model_facts(app, chosen, request.backend)
+        origin = Origin(app.name, "", facts.digest, facts.what, facts.backend)
+        yield (lambda record: _judged(record, after, clock)), origin
+
+
+def _judged(record: Record, stages: Sequence[Stage], clock: _Clock) -> Verdict:
+    was = record.verdict
+    clock.now_ns = was.triggered_ns + round(was.latency_ms * 1e6)
+    views = tuple(View(v.picture, v.box, v.frame, v.time_ms) for v in record.views)
+    part = Part(was.part, was.triggered_ns, views, record.error)
+    frame = Frame(_NOTHING, was.frame, round(was.time_ms * 1e6), was.triggered_ns)
+    packet = Packet(frame, parts=(part,))
+    for stage in stages:
+        packet = stage(packet)
+    (verdict,) = (event for event in packet.events if isinstance(event, Verdict))
+    return replace(verdict, stream=was.stream)
+
+
+class _Clock:
+    """Shows the time that it is set to."""
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+
+def _equal(one: Verdict, other: Verdict) -> bool:
+    """In every field; no score is the same as no score."""
+    pairs = zip(vars(one).values(), vars(other).values(), strict=True)
+    return all(a == b or (a != a and b != b) for a, b in pairs)  # noqa: PLR0124 - NaN
+
+
+def _notes(log: Log, now: Origin, changed: bool) -> tuple[str, ...]:
+    was = log.origin
+    notes = []
+    if not log.whole:
+        notes.append("the beginning of this log was removed for want of room")
+    if was.app != now.app:
+        notes.append(f"the log was written by the app {was.app}, this is {now.app}")
+    if was.digest != now.digest:
+        notes.append(
+            f"the parts were judged by {was.model} {was.digest[:12]}, this is {now.model}"
+            f" {now.digest[:12]}"
+        )
+    if was.backend != now.backend:
+        notes.append(f"the model ran in {was.backend}, now it runs in {now.backend}")
+    if changed:
+        notes.append("settings are changed with --set")
+    return tuple(notes)

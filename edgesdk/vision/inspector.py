@@ -1,0 +1,86 @@
+"""From pictures of parts to what an inspection model says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesdk.errors import ModelError
+from edgesdk.geometry import Placement
+from edgesdk.preprocess import Preprocess
+from edgesdk.tensors import Array, PictureRunner, Runner
+from edgesdk.vision.classification import Classification
+from edgesdk.vision.decoders import ClassDecoder
+from edgesdk.vision.inspected import Inspected
+
+
+class ReadsParts(Protocol):
+    """A decoder of the task "inspect"."""
+
+    def decode(self, outputs: Mapping[str, Array], placement: Placement) -> Inspected:
+        """What the outputs for one picture say. Raises ModelError when they are not its head's."""
+        ...
+
+
+@dataclass(frozen=True)
+class Good:
+    """A classifier as an inspection model: the score is 1 - p(good)."""
+
+    decoder: ClassDecoder
+    good: int
+    """Index of the class of parts that pass."""
+
+    def decode(self, outputs: Mapping[str, Array], placement: Placement) -> Inspected:
+        """A score 0..1 and no heat map. Raises ModelError as the classifier's decoder does."""
+        classes: Classification = self.decoder.decode(outputs, placement)
+        return Inspected(float(1 - classes.scores[self.good]))
+
+
+@dataclass(frozen=True)
+class Inspector:
+    """An inspection model with everything around it: `inspector(pictures)` judges each."""
+
+    preprocess: Preprocess
+    runner: Runner
+    """A session, opened and closed by whoever made it."""
+    input_name: str
+    """Of the model's only input."""
+    decoder: ReadsParts
+    batch: int = 1
+    """So many pictures go in at once, always: a batch that is not full repeats its last one."""
+    pictures: PictureRunner | None = None
+    """Does preprocessing and inference in one; None: the CPU preprocesses."""
+
+    def __call__(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Inspected]:
+        """What the model says of each picture, BGR uint8 of shape (h, w, 3), in their order."""
+        found: list[Inspected] = []
+        for start in range(0, len(pictures), self.batch):
+            found += self._look(pictures[start : start + self.batch])
+        return found
+
+    def _look(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Inspected]:
+        if self.pictures is not None and self.batch == 1:
+            outputs, placement = self.pictures.run_picture(pictures[0])
+            return [self.decoder.decode(outputs, placement)]
+        prepared = [self.preprocess(picture) for picture in pictures]
+        tensors = [tensor for tensor, _ in prepared]
+        tensors += tensors[-1:] * (self.batch - len(tensors))
+        outputs = self.runner.run({self.input_name: np.concatenate(tensors)})
+        self._check(outputs)
+        return [
+            self.decoder.decode({name: o[i : i + 1] for name, o in outputs.items()}, placement)
+            for i, (_, placement) in enumerate(prepared)
+        ]
+
+    def _check(self, outputs: Mapping[str, Array]) -> None:
+        for name, output in outputs.items():
+            if output.ndim == 0 or len(output) != self.batch:
+                raise ModelError(
+                    f"the model takes {self.batch} pictures at once, but its output {name!r} has"
+                    f" the shape {'x'.join(map(str, output.shape))}",
+                    f"export it so that every output begins with {self.batch}",
+                )

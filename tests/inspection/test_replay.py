@@ -1,0 +1,85 @@
+"""`edgesdk run APP --replay LOG`: the same verdicts, bit for bit, or what is different."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.command import edgesdk
+from tests.inspection.app import make_app
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, int]:
+    """The app, the folder of its log, and how many parts it judged."""
+    folder = tmp_path_factory.mktemp("line")
+    app = make_app(folder / "made_line")
+    ran = edgesdk("run", str(app), "--sink", f"audit:{folder / 'log'}", "--json")
+    assert ran.returncode == 0, ran.stderr
+    counts = json.loads(ran.stdout)["counts"]
+    return app, folder / "log", sum(sum(row.values()) for row in counts.values())
+
+
+def test_a_replay_gives_every_verdict_again(logged: tuple[Path, Path, int]) -> None:
+    app, log, parts = logged
+    assert parts > 10
+    ran = edgesdk("run", str(app), "--replay", str(log))
+    assert ran.returncode == 0, ran.stderr
+    assert f"{parts} verdicts the same in every field, 0 not" in ran.stdout
+    assert "note:" not in ran.stdout
+
+
+def test_another_threshold_shows_which_parts_would_go_the_other_way(
+    logged: tuple[Path, Path, int],
+) -> None:
+    app, log, parts = logged
+    ran = edgesdk("run", str(app), "--replay", str(log), "--set", "judge.threshold=0", "--json")
+    assert ran.returncode == 3
+    told = json.loads(ran.stdout)
+    assert told["parts"] == parts
+    assert told["same"] == 0, "the threshold is a field of the verdict"
+    assert told["notes"] == ["settings are changed with --set"]
+    before = [each["before"] for each in told["differences"]]
+    assert told["changed_outcomes"] == sum(each["outcome"] == "pass" for each in before)
+    assert all(each["now"]["outcome"] == "reject" for each in told["differences"])
+    assert all(each["now"]["score"] == each["before"]["score"] for each in told["differences"])
+
+
+def test_another_model_is_named_and_its_scores_are_set_beside_the_old_ones(
+    logged: tuple[Path, Path, int], tmp_path: Path
+) -> None:
+    _, log, parts = logged
+    other = make_app(tmp_path / "made_line", middle=0.41)
+    ran = edgesdk("run", str(other), "--replay", str(log))
+    assert ran.returncode == 3
+    assert "the parts were judged by float model (fp32)" in ran.stdout
+    assert f"0 verdicts the same in every field, {parts} not" in ran.stdout
+    assert "judged otherwise" in ran.stdout
+
+
+def test_a_log_that_was_changed_is_no_evidence(
+    logged: tuple[Path, Path, int], tmp_path: Path
+) -> None:
+    app, log, _ = logged
+    (original,) = log.glob("*.audit")
+    copy = tmp_path / original.name
+    copy.write_bytes(original.read_bytes())
+    with sqlite3.connect(copy) as connection:
+        connection.execute("UPDATE parts SET outcome = 'pass', reason = 'score'")
+    ran = edgesdk("run", str(app), "--replay", str(tmp_path))
+    assert ran.returncode == 1
+    assert "was changed" in ran.stderr
+
+
+def test_an_app_that_judges_no_parts_and_a_source_beside_a_log_are_refused(
+    logged: tuple[Path, Path, int],
+) -> None:
+    app, log, _ = logged
+    ran = edgesdk("run", "traffic_counting", "--replay", str(log))
+    assert ran.returncode in (1, 2), ran.stdout
+    ran = edgesdk("run", str(app), "--replay", str(log), "--source", "sim://line")
+    assert ran.returncode == 2
+    assert "a replay has its pictures from the log" in ran.stderr
