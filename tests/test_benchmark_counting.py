@@ -33,6 +33,11 @@ def test_counted_twice_is_one_error() -> None:
     assert match([at(1)], [at(1), at(1.2)]).extra == (at(1.2),)
 
 
+def test_the_window_is_as_wide_as_the_truth_is_rough() -> None:
+    assert match([at(1)], [at(1.9)]).wrong == 2
+    assert match([at(1)], [at(1.9)], window_s=1.0).wrong == 0
+
+
 def test_a_wrong_class_is_told_apart_from_a_wrong_count() -> None:
     compared = match([at(1)], [Passage(1, "down", "bus", 100.0)])
     assert (compared.wrong, compared.misnamed) == (0, 1)

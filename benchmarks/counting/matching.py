@@ -49,13 +49,13 @@ class Matched:
         }
 
 
-def match(true: Sequence[Passage], found: Sequence[Passage]) -> Matched:
+def match(true: Sequence[Passage], found: Sequence[Passage], window_s: float = WINDOW_S) -> Matched:
     """Pairs of the same direction, near in time and place; the nearest in time first."""
     pairs = sorted(
         (abs(t.time_s - f.time_s), i, j)
         for i, t in enumerate(true)
         for j, f in enumerate(found)
-        if _may_be(t, f)
+        if _may_be(t, f, window_s)
     )
     of_true: dict[int, int] = {}
     taken: set[int] = set()
@@ -71,8 +71,8 @@ def match(true: Sequence[Passage], found: Sequence[Passage]) -> Matched:
     )
 
 
-def _may_be(true: Passage, found: Passage) -> bool:
-    near = abs(true.time_s - found.time_s) <= WINDOW_S and true.direction == found.direction
+def _may_be(true: Passage, found: Passage, window_s: float) -> bool:
+    near = abs(true.time_s - found.time_s) <= window_s and true.direction == found.direction
     if true.x_px is None or found.x_px is None:
         return near
     return near and abs(true.x_px - found.x_px) <= WINDOW_PX

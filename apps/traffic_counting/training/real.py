@@ -80,11 +80,15 @@ def part(example: Example, width: int, height: int, rng: np.random.Generator) ->
 
 
 def cuts(example: Example) -> list[tuple[NDArray[np.uint8], int]]:
-    """The vehicles of a picture that are large enough, cut out, with their classes."""
-    found = []
+    """The vehicles of a picture that are large enough, cut out, with their classes.
+
+    One that touches the edge may go on beyond it: elsewhere its part would pass for a whole one.
+    """
+    found, (rows, columns) = [], example.image.shape[:2]
     for box, label in zip(example.boxes, example.classes, strict=True):
         x1, y1, x2, y2 = box.round().clip(0).astype(int)
-        if min(x2 - x1, y2 - y1) >= LEAST_CUT_PX:
+        whole = min(x1, y1) > 1 and x2 < columns - 1 and y2 < rows - 1
+        if whole and min(x2 - x1, y2 - y1) >= LEAST_CUT_PX:
             found.append((example.image[y1:y2, x1:x2].copy(), int(label)))
     return found
 
