@@ -165,9 +165,17 @@ def test_a_detector_s_thresholds_classes_and_missing_parser_are_told(tmp_path: P
     found = keys["property"]
     assert (found["network-type"], found["cluster-mode"]) == ("0", "2")
     assert found["num-detected-classes"] == "2"
-    assert "no parser for the outputs of a yolox head" in said
+    assert "no parser for the outputs of yolox" in said
     assert "class_agnostic" in said
     assert "inside_threshold = 0.9" in said
+
+
+def test_boxes_that_the_graph_has_suppressed_are_not_clustered_again(tmp_path: Path) -> None:
+    keys, said = config(tmp_path, replace(DETECTOR, decoder={"type": "end2end"}))
+    assert keys["property"]["network-type"] == "0"
+    assert keys["property"]["cluster-mode"] == "4"
+    assert keys["class-attrs-all"] == {"pre-cluster-threshold": "0.3", "topk": "300"}
+    assert "no parser for the outputs of end2end" in said
 
 
 def test_the_lines_that_only_the_user_knows_stand_there_to_be_filled_in(tmp_path: Path) -> None:

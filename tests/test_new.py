@@ -43,6 +43,7 @@ def test_a_new_site_is_an_app_with_the_code_and_settings_of_its_own_app(
 ) -> None:
     made = call("new", "gate", "--from", app)
     assert made.stdout.split() == ["gate/app.toml", "gate/README.md"]
+    assert str(shipped_app(app) / "app.toml") in made.stderr
     assert sorted(path.name for path in (here / "gate").iterdir()) == ["README.md", "app.toml"]
     site, base = load_app("gate"), load_app(app)
     assert (site.name, site.title) == ("gate", base.title)

@@ -173,6 +173,36 @@ def test_a_shortcut_of_zeros_and_ones_inside_a_net_is_int8() -> None:
     assert found.left == {}
 
 
+def test_suppression_inside_the_graph_stays_in_float() -> None:
+    """Heads of boxes and scores, the corners by a product as YOLOv7 exports it, and NMS."""
+    nodes = [
+        *STEM,
+        conv("s", "b", "box head"),
+        conv("s", "c", "class head"),
+        node("Reshape", ["b", "rows"], "b4"),
+        helper.make_node("MatMul", ["b4", "corners"], ["boxes"], "to corners"),
+        node("Sigmoid", ["c"], "p"),
+        node("Reshape", ["p", "columns"], "scores"),
+        helper.make_node("NonMaxSuppression", ["boxes", "scores", "most", "iou"], ["kept"], "nms"),
+        node("Gather", ["kept", "last"], "which", axis=1),
+        node("Squeeze", ["boxes", "first"], "all"),
+        node("Gather", ["all", "which"], "y"),
+    ]
+    constants = {
+        "corners": CORNERS,
+        "rows": np.array([1, 64, 4]),
+        "columns": np.array([1, 4, 64]),
+        "most": np.array([10]),
+        "iou": np.array([0.5], np.float32),
+        "last": np.array(2),
+        "first": np.array([0]),
+    }
+    found = placed(nodes, constants)
+    assert [layer.node for layer in found.layers] == ["stem", "box head", "class head"]
+    assert list(found.left) == ["to corners"]
+    assert set(found.watch) == {"x", "s"}, "no range is asked for behind the heads"
+
+
 def test_a_learned_head_beside_a_decoder_is_int8() -> None:
     nodes = [*distances(), conv("x", "scores", "head")]
     found = placed(

@@ -122,3 +122,66 @@ def test_a_frame_outside_the_scene_is_refused(index: int) -> None:
     for ask in (scene().frame, scene().truth):
         with pytest.raises(DataError, match="0 to 499"):
             ask(index)
+
+
+def levels(line: LineScene, step: int) -> list[float]:
+    """How light the upper edge of the belt is, where no part ever lies."""
+    frames = range(0, line.settings.frames, step)
+    return [float(line.frame(i)[:20].mean()) for i in frames]
+
+
+def test_the_light_drifts_by_15_percent_when_it_is_asked_to() -> None:
+    steady = levels(scene(2, frames=500, noise=0), 25)
+    drifting = levels(scene(2, frames=500, noise=0, light="drift"), 25)
+    assert max(steady) / min(steady) < 1.02
+    middle = np.mean(steady)
+    assert max(drifting) / middle == pytest.approx(1.15, abs=0.02)
+    assert min(drifting) / middle == pytest.approx(0.85, abs=0.02)
+
+
+def test_a_blurred_line_has_softer_edges_and_the_same_truth() -> None:
+    sharp, soft = scene(2, noise=0), scene(2, noise=0, blur=3.0)
+    edges = [np.abs(np.diff(line.frame(90).astype(int), axis=1)).max() for line in (sharp, soft)]
+    assert edges[1] < edges[0] / 2
+    np.testing.assert_array_equal(sharp.truth(90).xyxy, soft.truth(90).xyxy)
+
+
+def test_a_belt_that_wobbles_goes_on_forwards_and_parts_are_listed_when_they_pass() -> None:
+    line = scene(3, frames=300, rate=120, wobble=0.5)
+    middle = line.line[0][0]
+    before: dict[int, float] = {}
+    passed: dict[int, int] = {}
+    steps = []
+    for index in range(300):
+        truth = line.truth(index)
+        whole = truth[truth.class_id == PART]
+        inside = (whole.xyxy[:, 0] > 0) & (whole.xyxy[:, 2] < 640)
+        for number, (x, _) in zip(whole.track_id[inside], whole.centers[inside], strict=True):
+            if int(number) in before:
+                steps.append(x - before[int(number)])
+                if before[int(number)] < middle <= x:
+                    passed[int(number)] = index
+            before[int(number)] = float(x)
+    even = 120 / 60 * 180 / 25
+    assert min(steps) == pytest.approx(0.5 * even, rel=0.05)
+    assert max(steps) == pytest.approx(1.5 * even, rel=0.05)
+    assert passed == {part.part: pytest.approx(part.frame, abs=1) for part in line.parts()}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"rate": 1201}, {"blur": 0.1}, {"wobble": 0.6}, {"defects": 1.1}, {"noise": -1}]
+)
+def test_a_setting_out_of_range_is_refused_by_name(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        scene(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_part_is_cut_out_around_its_middle() -> None:
+    line = scene(5, defects=0, noise=0)
+    part = line.parts()[3]
+    picture = line.picture_of(part, 120)
+    assert picture.shape == (120, 120, 3)
+    bright = picture[..., 2] > 100
+    rows, columns = np.flatnonzero(bright.any(axis=1)), np.flatnonzero(bright.any(axis=0))
+    assert (rows[0] + rows[-1]) / 2 == pytest.approx(60, abs=2)
+    assert (columns[0] + columns[-1]) / 2 == pytest.approx(60, abs=2)

@@ -265,7 +265,11 @@ def test_a_wrong_key_is_named_with_the_file(table: dict[str, Any], says: str) ->
 def test_every_file_in_the_folder_is_a_decoder(kind: str) -> None:
     module = importlib.import_module(f"edgesdk.vision.decoders.{kind}")
     assert dataclasses.is_dataclass(module.Settings)
-    assert make_decoder({"type": kind}, "spec.toml", PRE).task in ("detect", "classify")
+    assert make_decoder({"type": kind}, "spec.toml", PRE).task in (
+        "detect",
+        "classify",
+        "inspect",
+    )
 
 
 def test_a_new_decoder_is_one_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgesdk.geometry import Placement
-from edgesdk.vision.nms import CANDIDATES, NmsSettings, best_detections, nms
+from edgesdk.vision.nms import NmsSettings, best_detections
+from edgesdk.vision.suppression import CANDIDATES, FEW, nms
 
 SAME = Placement(1.0, 1.0, 0.0, 0.0, 640, 480)
 
@@ -38,7 +39,7 @@ side = st.integers(1, 14)
 box = st.tuples(st.integers(0, 14), st.integers(0, 14), side, side).map(
     lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
 )
-found = st.lists(st.tuples(box, st.integers(0, 9), st.integers(0, 2)), max_size=60)
+found = st.lists(st.tuples(box, st.integers(0, 9), st.integers(0, 2)), max_size=90)
 
 
 @given(found, st.booleans(), st.sampled_from([0.1234, 0.4567, 0.7891]))
@@ -145,15 +146,19 @@ def test_a_part_found_inside_a_better_box_goes_when_that_is_asked_for() -> None:
     classes = np.array([0, 1, 0])
     assert nms(boxes, score, classes, 0.45, 10, inside_threshold=0.85).tolist() == [0, 1, 2]
     # The same among so many boxes that they are looked at together.
-    apart = [[300 + 20 * i, 0, 310 + 20 * i, 10] for i in range(20)]
+    apart = [[300 + 20 * i, 0, 310 + 20 * i, 10] for i in range(FEW)]
     many = np.array([bus, part, behind, *apart], np.float32)
     falling = np.linspace(0.9, 0.4, len(many), dtype=np.float32)
-    kept = nms(many, falling, None, 0.45, 30, inside_threshold=0.85).tolist()
+    kept = nms(many, falling, None, 0.45, 100, inside_threshold=0.85).tolist()
+    assert kept == [0, *range(2, len(many))]
+    # And of so many classes that the best of each are looked at together.
+    of_several = np.array([0, 0, 0, *(i % 5 for i in range(FEW))])
+    kept = nms(many, falling, of_several, 0.45, 100, inside_threshold=0.85).tolist()
     assert kept == [0, *range(2, len(many))]
 
 
 def test_boxes_without_area_do_not_rule_each_other_out() -> None:
-    for count in (3, 30):
+    for count in (3, FEW + 1):
         flat = np.tile(np.array([5, 5, 5, 30], np.float32), (count, 1))
         score = np.linspace(0.9, 0.5, count, dtype=np.float32)
         assert nms(flat, score, None, 0.45, 100).tolist() == list(range(count))

@@ -1,9 +1,10 @@
 """A head's output becomes boxes: decoding and suppression, one thread, in microseconds.
 
 Heads are made: background scores below the threshold, and 10, 100 or 1,000 candidates around a
-twelfth as many objects. edgesdk's time goes on to boxes in pixels of the picture; Ultralytics' is
-that of non_max_suppression alone, within inference_mode, with torchvision loaded, as `predict`
-loads it, and without, as a script has it that only imports that function. For the YOLOX head
+twelfth as many objects. edgesdk's time goes on to boxes in pixels of the picture. So does that of
+Ultralytics' `predict`, its DetectionPredictor.postprocess; beside it stands non_max_suppression
+alone, with torchvision loaded, as `predict` loads it, and without, as a script has it that only
+imports that function; all within inference_mode, as `predict` runs. For the YOLOX head
 Ultralytics is given what it can read: boxes decoded and scores multiplied beforehand. The boxes
 that edgesdk keeps are compared with those of torchvision's batched_nms.
 """
@@ -12,12 +13,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 import torchvision
 from numpy.typing import NDArray
+from ultralytics.models.yolo.detect import DetectionPredictor
 from ultralytics.utils.nms import non_max_suppression
 
 from benchmarks.pipeline.rounds import as_object, interleaved, one_thread, versions
@@ -91,13 +94,15 @@ def measured(head: str, side: int, rows: int, count: int) -> dict[str, Any]:
     output = columns if head == "yolov8" else yolox_head(boxes, scores, side)
     theirs = torch.from_numpy(columns)
 
-    def ultralytics() -> Any:
+    def suppression() -> Any:
         return non_max_suppression(theirs, SCORE, IOU, max_det=MOST)
 
+    postprocess = predicted(side)
     cases: dict[str, Callable[[], object]] = {
         "edgesdk": lambda: decoder.decode({"output": output}, placement),
-        "ultralytics, as predict": ultralytics,
-        "ultralytics, torchvision not loaded": without_torchvision(ultralytics),
+        "ultralytics, predict's postprocess": lambda: postprocess(theirs),
+        "ultralytics, as predict": suppression,
+        "ultralytics, torchvision not loaded": without_torchvision(suppression),
     }
     with torch.inference_mode():
         timed = interleaved(cases, ROUNDS, max(2, 400 // count))
@@ -105,6 +110,16 @@ def measured(head: str, side: int, rows: int, count: int) -> dict[str, Any]:
     expected = scores.max(axis=1)[kept_by_torchvision(boxes, scores)]
     same = len(found) == len(expected) and np.allclose(found.score, expected, rtol=1e-5)
     return {"cases": timed, "kept": len(found), "kept_equal_torchvision": bool(same)}
+
+
+def predicted(side: int) -> Callable[[torch.Tensor], object]:
+    """What `predict` does with a head's output, for a picture of the input's size."""
+    told = {"conf": SCORE, "iou": IOU, "max_det": MOST, "verbose": False}
+    predictor = DetectionPredictor(overrides=told)
+    predictor.model = SimpleNamespace(names={i: str(i) for i in range(CLASSES)}, end2end=False)
+    predictor.batch = [["picture.jpg"]]
+    picture, tensor = np.zeros((side, side, 3), np.uint8), torch.zeros((1, 3, side, side))
+    return lambda head: predictor.postprocess(head, tensor, [picture])
 
 
 def without_torchvision(work: Callable[[], object]) -> Callable[[], object]:

@@ -68,13 +68,15 @@ def _decoding(part: dict[str, Any]) -> Rows:
         for count, figures in counts.items():
             cases = figures["cases"]
             predict = cases["ultralytics, as predict"]["cpu_times_ours"]
+            whole = cases.get("ultralytics, predict's postprocess", {}).get("cpu_times_ours")
+            more = f", {whole:.1f} x all that it does with a head" if whole else ""
             bare = cases["ultralytics, torchvision not loaded"]["cpu_times_ours"]
             same = "torchvision's boxes" if figures["kept_equal_torchvision"] else "other boxes"
             rows.append(
                 _row(
                     f"decode + NMS, {head}, {int(count):,} candidates",
                     f"{3 if count == '1000' else 5} x Ultralytics",
-                    f"{cases['edgesdk']['least_ms']:.3f} ms; {predict:.1f} x its `predict`, "
+                    f"{cases['edgesdk']['least_ms']:.3f} ms; {predict:.1f} x its `predict`{more}, "
                     f"{bare:.1f} x its function without torchvision; {same}",
                 )
             )

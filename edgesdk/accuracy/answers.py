@@ -14,12 +14,14 @@ from edgesdk.errors import DataError
 from edgesdk.spec import ModelSpec
 from edgesdk.tensors import Array
 from edgesdk.vision.decoders import Decoder, make_decoder, with_known
+from edgesdk.vision.inspected import Inspected
 
 MEASURING = {"score_threshold": 0.01, "max_detections": 100}
 """Settings of a detector's decoder while mAP is measured: it wants the faint boxes too."""
 
-Answer = Detections | int | None
-"""Boxes of a detector, best class of a classifier, None where nothing decodes the outputs."""
+Answer = Detections | int | Inspected | None
+"""Boxes of a detector, best class of a classifier, what an inspection model says, None where
+nothing decodes the outputs."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +41,13 @@ class Reader:
             return cls(None, len(spec.labels) if spec else 0)
         table, where = spec.decoder, "the spec"
         decoder = make_decoder(table, where, spec.preprocess)
-        if decoder.task == "inspect":
-            return cls(None)
         if decoder.task == "detect":
             decoder = make_decoder(with_known(table, MEASURING), where, spec.preprocess)
         return cls(decoder, len(spec.labels))
 
     @property
     def task(self) -> str:
-        """ "detect", "classify" or empty."""
+        """ "detect", "classify", "inspect" or empty."""
         return self.decoder.task if self.decoder else ""
 
     def groups(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -58,10 +58,8 @@ class Reader:
         """What the model says of one sample."""
         if self.decoder is None:
             return None
-        if self.decoder.task == "detect":
+        if self.decoder.task != "classify":
             return self.decoder.decode(outputs, sample.placement)
-        if self.decoder.task == "inspect":
-            return None
         return int(np.argmax(self.decoder.decode(outputs, sample.placement).scores))
 
     def check_classes(self, sample: Sample) -> None:

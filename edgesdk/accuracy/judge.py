@@ -14,15 +14,19 @@ from edgesdk.accuracy.bootstrap import compare
 from edgesdk.accuracy.classification import AnswerTable
 from edgesdk.accuracy.detection import PURPOSE, Card, CardTable, match
 from edgesdk.accuracy.output_error import OutputError, Row
+from edgesdk.accuracy.ranking_quality import ScoreTable
 from edgesdk.accuracy.samples import Sample
 from edgesdk.bundle import OutputAccuracy, TaskMetric
 from edgesdk.detections import Detections
 from edgesdk.errors import MissingExtra
+from edgesdk.pictures import GOOD
 from edgesdk.tensors import Array
+from edgesdk.vision.inspected import Inspected
 
 NO_DECODER = "no task metric: the spec names no decoder"
 NO_LABELS = "no task metric: the pictures have no labels"
 NO_BOXES = "no task metric: no box is labelled in any of the pictures"
+NO_BAD = "no task metric: good and bad parts are needed, and the pictures are of one kind"
 OTHER_LABELS = "no task metric: the labels are not of the kind that the decoder gives"
 
 
@@ -54,7 +58,7 @@ class Judge:
     """Figures for one kind of decoder."""
 
     task: str
-    """ "detect", "classify" or empty: nothing decodes the outputs."""
+    """ "detect", "classify", "inspect" or empty: nothing decodes the outputs."""
     labelled: bool
     missing: str = ""
     """Why boxes cannot be matched, where they cannot."""
@@ -96,6 +100,8 @@ class Judge:
             return (), self.missing or NO_LABELS
         if self.task == "classify":
             return self._classes(found, draws, exact)
+        if self.task == "inspect":
+            return self._scores(found, draws, exact)
         cards = [(one.known.card, self.card(one.answer, one.known.sample)) for one in found]
         pairs = [(a, b) for a, b in cards if a is not None and b is not None]
         if len(pairs) < len(cards):
@@ -122,6 +128,20 @@ class Judge:
                 return metrics
         rows = OutputAgreement([list(one.rows.values()) for one in found])
         return compare(Itself(), rows, count, draws, exact=exact)
+
+    def _scores(
+        self, found: Sequence[Found], draws: int, exact: bool
+    ) -> tuple[tuple[TaskMetric, ...], str]:
+        """How well good and bad parts are told apart; class 0 is good."""
+        if any(one.known.sample.class_id is None for one in found):
+            return (), OTHER_LABELS
+        bad = [one.known.sample.class_id != GOOD for one in found]
+        pairs = [(one.known.answer, one.answer) for one in found]
+        before = [a.score for a, _ in pairs if isinstance(a, Inspected)]
+        after = [b.score for _, b in pairs if isinstance(b, Inspected)]
+        tables = ScoreTable(before, bad), ScoreTable(after, bad)
+        metrics = compare(*tables, len(found), draws, exact=exact)
+        return metrics, "" if metrics else NO_BAD
 
     def _classes(
         self, found: Sequence[Found], draws: int, exact: bool

@@ -10,6 +10,7 @@ from edgesdk._progress import Progress, silent
 from edgesdk._version import __version__
 from edgesdk.build.describe import calibration_rows, layer_rows
 from edgesdk.build.feeds import FEW
+from edgesdk.build.heads import explained, float_heads, with_float_heads
 from edgesdk.build.inspection import inspect, with_thumbnails
 from edgesdk.build.int8 import HALF_SCALES, Int8Maker, Int8Order, half_islands
 from edgesdk.build.jury import JuryRoom
@@ -23,6 +24,7 @@ from edgesdk.build.request import (
     make_feeds,
     no_dla,
 )
+from edgesdk.build.threshold import fit_threshold, no_threshold, with_threshold
 from edgesdk.bundle import (
     Bundle,
     LayerPrecision,
@@ -67,6 +69,7 @@ def build(request: BuildRequest, out: Path, progress: Progress = silent) -> Bund
     _check(built, request)
     if manifest.accuracy is None:
         manifest = replace(manifest, accuracy=jury.evidence(built))
+    manifest = with_threshold(manifest, fit_threshold(request, model, spec, built, progress))
     manifest = replace(manifest, warnings=_warnings(request, manifest, model))
     return write_bundle(out, built, manifest)
 
@@ -88,7 +91,8 @@ def _write_precision(
         for layer in find_layers(model, recipe.operators)
     )
     if request.precision == "fp16":
-        islands = half_islands(model, jury.some_feeds()) if request.data or request.held_out else {}
+        known = request.data or request.held_out
+        islands = half_islands(model, jury.some_feeds()) if known else float_heads(model)
         half = write_fp16(model, islands)
         return half, replace(manifest, layers=layers, other_nodes="fp16", islands=islands)
     return model, replace(manifest, layers=layers)
@@ -101,7 +105,7 @@ def _write_int8(
     recipe = load_recipe(request.recipe)
     half = request.rest == "fp16" and model.opset >= HALF_SCALES
     target = recipe.max_drop if request.max_drop is None else request.max_drop
-    order = Int8Order(recipe, request.wishes, half, target)
+    order = Int8Order(recipe, with_float_heads(request.wishes, model), half, target)
     feeds = make_feeds(request.data, model, manifest.spec).thinned(recipe.max_pictures)
     seen_by_eye = None
     if isinstance(request.data, PictureSet) and manifest.spec:
@@ -118,7 +122,7 @@ def _write_int8(
     rest: Precision = "fp16" if half else "fp32"
     manifest = replace(
         manifest,
-        layers=layer_rows(made, rest),
+        layers=explained(layer_rows(made, rest), model),
         other_nodes=rest,
         islands=made.islands,
         calibration=calibration,
@@ -173,6 +177,7 @@ def _warnings(request: BuildRequest, manifest: Manifest, model: Model) -> tuple[
             f"ranges may be too small; {FEW} or more are better, some hundreds are good"
         )
     found += _unsure(manifest.recovery)
+    found += no_threshold(manifest.spec, manifest.accuracy)
     skipped = dict(calibration.skipped if calibration else {})
     skipped |= manifest.accuracy.skipped if manifest.accuracy else {}
     if skipped:

@@ -13,6 +13,7 @@ from edgesdk._progress import Progress
 from edgesdk.accuracy import Measured
 from edgesdk.backends import load_backend, opened
 from edgesdk.build.draft import Draft
+from edgesdk.build.heads import float_heads
 from edgesdk.build.quantization import Quantizer
 from edgesdk.build.ranking import Jury
 from edgesdk.build.recovery import Search
@@ -172,7 +173,8 @@ def half_islands(model: Model, few: FeedSource) -> dict[str, str]:
     with opened(fast, watching.model) as session:
         largest = watching.observe(session, (feed for _, feed in islice(few, PEAK_FEEDS)))
     layers = {layer.node for layer in place(model, INT8_OPERATORS).layers}
-    return positions(model, layers, largest) | find_islands(model, largest)
+    found = positions(model, layers, largest) | find_islands(model, largest)
+    return found | float_heads(model)
 
 
 def noise_by_depth(draft: Draft, feeds: FeedSource) -> dict[str, float]:

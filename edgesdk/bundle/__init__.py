@@ -9,6 +9,7 @@ from edgesdk.bundle.evidence import (
     Recovery,
     RecoveryStep,
     ScaleGroup,
+    ThresholdFit,
     Variety,
 )
 from edgesdk.bundle.manifest import (
@@ -49,6 +50,7 @@ __all__ = [
     "ScaleGroup",
     "Target",
     "TaskMetric",
+    "ThresholdFit",
     "Variety",
     "check_place",
     "open_bundle",

@@ -153,6 +153,9 @@ def _to_json(manifest: Manifest) -> str:
     # Most bundles have none, and an edgesdk that does not know the key can read those.
     if calibration and not calibration["implicit_ranges"]:
         del calibration["implicit_ranges"]
+    accuracy = table["accuracy"]
+    if accuracy and accuracy["threshold"] is None:
+        del accuracy["threshold"]
     return json.dumps(table, indent=1, allow_nan=False) + "\n"
 
 

@@ -106,6 +106,44 @@ class PreprocessCheck:
 
 
 @dataclass(frozen=True)
+class ThresholdFit:
+    """The score from which on a part is turned down, set anew for the graph that is shipped."""
+
+    given: float
+    """As the spec has it: the float model's."""
+    value: float
+    """As the bundle's spec has it."""
+    false_rejects: float
+    """Share of good parts, 0..1, that it may turn down."""
+    pictures: int
+    """Good ones that set it, none of which the model has learned."""
+    rejected_given: int
+    """Of these, what the bundle would turn down with the given threshold."""
+    rejected: int
+    """And what it turns down with its own."""
+    rate: float
+    """Share of all good parts to expect above it."""
+    rate_low: float
+    """Interval of that share, at 95 %."""
+    rate_high: float
+    drift: float
+    """Of the scores of the good pictures: mean of bundle - float model."""
+    drift_spread: float
+    """Standard deviation of the same."""
+    score_spread: float
+    """Standard deviation of the float model's scores, to see the drift against."""
+    caught_given: int | None = None
+    """Bad parts among the labelled pictures that the given threshold turns down; None: none is
+    labelled."""
+    caught: int | None = None
+    """And what the bundle's own turns down."""
+    bad: int | None = None
+    """How many there were."""
+    note: str = ""
+    """What the pictures are too few to promise."""
+
+
+@dataclass(frozen=True)
 class RecoveryStep:
     """One attempt to bring accuracy back.
 

@@ -11,6 +11,7 @@ from edgesdk.bundle.evidence import (
     RangeEvidence,
     Recovery,
     ScaleGroup,
+    ThresholdFit,
     Variety,
 )
 from edgesdk.spec import ModelSpec
@@ -214,6 +215,8 @@ class Accuracy:
     """Why the graph was not checked against onnx.reference, where it was not."""
     warnings: tuple[str, ...] = ()
     """What makes the figures doubtful, in sentences."""
+    threshold: ThresholdFit | None = None
+    """Of an inspection model; None, it is not written."""
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesdk.detections import Detections
-from edgesdk.errors import UsageError
 from edgesdk.geometry import Placement, iou
 from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array
 from edgesdk.vision.decoders import (
     ClassDecoder,
-    Decoder,
     DetectionDecoder,
     make_decoder,
     with_known,
@@ -60,8 +58,12 @@ class Judge(Protocol):
         ...
 
 
-def judging_decoder(table: Mapping[str, Any], preprocess: Preprocess) -> Decoder | None:
-    """The decoder of a spec, set to judge with; None for a spec without one.
+Judged: TypeAlias = ClassDecoder | DetectionDecoder
+
+
+def judging_decoder(table: Mapping[str, Any], preprocess: Preprocess) -> Judged | None:
+    """The decoder of a spec, set to judge with; None for a spec without one, and for one of
+    inspection: its scores say nothing of how sure it is.
 
     Raises UnknownName or ConfigError for a decoder that does not exist or has wrong settings.
     """
@@ -70,15 +72,14 @@ def judging_decoder(table: Mapping[str, Any], preprocess: Preprocess) -> Decoder
     decoder = make_decoder(table, "the spec", preprocess)
     if decoder.task == "inspect":
         return None
-    if decoder.task == "detect":
-        decoder = make_decoder(with_known(table, JUDGING), "the spec", preprocess)
-    return decoder
+    if decoder.task == "classify":
+        return decoder
+    found = make_decoder(with_known(table, JUDGING), "the spec", preprocess)
+    return found if found.task == "detect" else None
 
 
-def judge_of(decoder: Decoder) -> Judge:
+def judge_of(decoder: Judged) -> Judge:
     """The judge for a decoder's task."""
-    if decoder.task == "inspect":
-        raise UsageError("a score of how far a part is from good says nothing of certainty")
     return ClassJudge(decoder) if decoder.task == "classify" else MirrorJudge(decoder)
 
 

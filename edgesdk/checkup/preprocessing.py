@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgesdk.bundle import PreprocessCheck, PreprocessTrial
-from edgesdk.checkup.certainty import Image, Judge, Reals, judge_of
+from edgesdk.checkup.certainty import Image, Judge, Judged, Reals, judge_of
 from edgesdk.checkup.first_layer import FirstNorm, NormObserver
 from edgesdk.checkup.variations import Variation, variations
 from edgesdk.geometry import Placement
 from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array, Runner
-from edgesdk.vision.decoders import Decoder
 
 SCREEN, USUAL, MOST = 8, 32, 64
 """Pictures after which is decided whether a variation is tried on more. Colours swapped cost a good
@@ -27,7 +26,7 @@ UNDECIDED_T = 1.0, 3.0
 LARGEST_GAIN = 1000.0
 LARGEST_T = 99.0
 
-NO_DECODER = "the spec names no decoder, so the answers cannot be judged"
+NO_DECODER = "the spec names no decoder of boxes or classes, so the answers cannot be judged"
 TOO_LITTLE = "the float model finds too little in these pictures for its answers to be judged"
 
 
@@ -37,7 +36,7 @@ def compare_preprocessing(
     preprocess: Preprocess,
     images: Sequence[Image],
     *,
-    decoder: Decoder | None = None,
+    decoder: Judged | None = None,
     norm: FirstNorm | None = None,
 ) -> PreprocessCheck:
     """Run the float model on `images` prepared in several ways, and say which it takes best.

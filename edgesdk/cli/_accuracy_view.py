@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgesdk.bundle import Accuracy, OutputAccuracy, TaskMetric
+from edgesdk.cli._threshold_view import show_threshold
 
 TELLABLE = 0.01
 """A drop of this share of a figure should be told from none; else the pictures are too few."""
@@ -29,6 +30,8 @@ def show_accuracy(accuracy: Accuracy, precision: str, console: Console) -> None:
     console.print(table)
     for metric in accuracy.metrics:
         console.print(_metric(metric, precision), soft_wrap=True, highlight=False)
+    if accuracy.threshold:
+        show_threshold(accuracy.threshold, precision, console)
     for line in _limits(accuracy, precision):
         console.print(f"  {line}", highlight=False, soft_wrap=True)
 

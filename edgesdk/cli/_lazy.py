@@ -12,6 +12,7 @@ VERBS = {
     "doctor": "What this machine can do, or what a bundle suffers from.",
     "devices": "The Jetson modules that are known.",
     "zoo": "Third-party models by name, checked by digest.",
+    "fit": "Learn from pictures of good parts what a bad one is.",
     "build": "Calibrate, quantize and bundle an ONNX model for a device.",
     "compile": "Make the TensorRT engine of a bundle, on the machine with the GPU.",
     "export": "Files for DeepStream, trtexec and old scripts.",

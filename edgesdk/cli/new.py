@@ -16,8 +16,10 @@ def command(folder: Path, app: str) -> None:
     It has the settings that a site changes, and no code and no model: those stay the app's, and an
     update of edgesdk updates them. Nothing that is there is overwritten.
     """
-    from edgesdk.apps.new import make_site  # noqa: PLC0415 - so that --help stays fast
+    from edgesdk.apps.folder import APP_FILE, shipped_app  # noqa: PLC0415 - --help stays fast
+    from edgesdk.apps.new import make_site  # noqa: PLC0415
 
     for path in make_site(folder, app):
         click.echo(path)
-    click.echo(f"next: look through {folder / 'app.toml'}, then edgesdk run {folder}", err=True)
+    click.echo(f"all settings of the app: {shipped_app(app) / APP_FILE}", err=True)
+    click.echo(f"next: look through {folder / APP_FILE}, then edgesdk run {folder}", err=True)

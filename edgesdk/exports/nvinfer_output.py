@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from edgesdk.model import Model
 from edgesdk.spec import ModelSpec
 from edgesdk.vision.decoders import decoder_settings
-from edgesdk.vision.nms import NmsSettings
+from edgesdk.vision.nms import BoxSettings, NmsSettings
 
 DETECTOR, CLASSIFIER, OTHER = "0", "1", "100"
 """Of nvinfer's network-type."""
-NMS = "2"
+NMS, NO_CLUSTERING = "2", "4"
 """Of nvinfer's cluster-mode."""
 ANY_SCORE = "0.0"
 
@@ -38,7 +38,7 @@ def output_keys(spec: ModelSpec, model: Model) -> OutputKeys:
         said = "the bundle has no decoder: nvinfer hands the raw outputs on as tensor meta"
         return OutputKeys(raw, {}, (), (said,))
     settings = decoder_settings(spec.decoder, "the bundle's spec")
-    if isinstance(settings, NmsSettings):
+    if isinstance(settings, BoxSettings):
         return _detector(spec, settings, model)
     return _classifier(spec, getattr(settings, "softmax", False))
 
@@ -49,20 +49,20 @@ def label_file(spec: ModelSpec) -> str:
     return ";".join(spec.labels) + "\n" if kind == "classes" else "\n".join([*spec.labels, ""])
 
 
-def _detector(spec: ModelSpec, settings: NmsSettings, model: Model) -> OutputKeys:
+def _detector(spec: ModelSpec, settings: BoxSettings, model: Model) -> OutputKeys:
     kind = spec.decoder["type"]
-    properties = {"network-type": DETECTOR, "cluster-mode": NMS}
+    cluster = NMS if isinstance(settings, NmsSettings) else NO_CLUSTERING
+    properties = {"network-type": DETECTOR, "cluster-mode": cluster}
     classes = len(spec.labels) or _classes_of(kind, model)
     missing = ["parse-bbox-func-name=...", "custom-lib-path=..."]
     if classes:
         properties["num-detected-classes"] = str(classes)
     else:
         missing.append("num-detected-classes=...")
-    thresholds = {
-        "pre-cluster-threshold": repr(settings.score_threshold),
-        "nms-iou-threshold": repr(settings.iou_threshold),
-        "topk": str(settings.max_detections),
-    }
+    thresholds = {"pre-cluster-threshold": repr(settings.score_threshold)}
+    if isinstance(settings, NmsSettings):
+        thresholds["nms-iou-threshold"] = repr(settings.iou_threshold)
+    thresholds["topk"] = str(settings.max_detections)
     said = tuple(_detector_differences(kind, spec, settings))
     return OutputKeys(properties, thresholds, tuple(missing), said)
 
@@ -74,13 +74,19 @@ def _classes_of(kind: str, model: Model) -> int:
     return last - 5 if isinstance(last, int) and last > 5 else 0
 
 
-def _detector_differences(kind: str, spec: ModelSpec, settings: NmsSettings) -> Iterator[str]:
+def _detector_differences(kind: str, spec: ModelSpec, settings: BoxSettings) -> Iterator[str]:
     yield (
-        f"nvinfer has no parser for the outputs of a {kind} head. Without a library that has one "
+        f"nvinfer has no parser for the outputs of {kind}. Without a library that has one "
         "(parse-bbox-func-name and custom-lib-path) it finds nothing. Or take network-type=100 and "
         "output-tensor-meta=1, and decode the tensors in the app"
     )
     yield f"topk is for each class; the bundle keeps {settings.max_detections} boxes in all"
+    if isinstance(settings, NmsSettings):
+        yield from _suppression_differences(settings)
+    yield from _label_differences(spec)
+
+
+def _suppression_differences(settings: NmsSettings) -> Iterator[str]:
     if settings.class_agnostic:
         yield (
             "nvinfer suppresses boxes within one class only; the bundle's decoder does so across "
@@ -91,7 +97,6 @@ def _detector_differences(kind: str, spec: ModelSpec, settings: NmsSettings) -> 
             "nvinfer does not drop boxes inside better ones; the bundle's decoder does "
             f"(inside_threshold = {settings.inside_threshold})"
         )
-    yield from _label_differences(spec)
 
 
 def _classifier(spec: ModelSpec, softmax: bool) -> OutputKeys:

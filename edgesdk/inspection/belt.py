@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -13,6 +14,8 @@ from edgesdk.inspection.settings import PartSettings
 from edgesdk.vision.parts import Box, Picture
 
 Floats = NDArray[np.floating]
+Corner = tuple[int, int, int, int]
+"""left, top, width, height in pixels of the smaller picture."""
 
 _ACROSS_PX = 180
 """About so many rows of the picture are looked at: enough for a box to be right to 2 pixels."""
@@ -109,25 +112,41 @@ class Belt:
         across[: round(first * len(across))] = 0
         across[round(last * len(across)) :] = 0
 
-    def _apart(self, outline: NDArray[np.int32], box: Box, shrink: int) -> list[Sighting]:
-        """The parts of a crowd: a part's core lies deep within the outline."""
-        left, top, width, height = (int(edge) for edge in box)
+    def _apart(self, outline: NDArray[np.int32], box: Corner, shrink: int) -> list[Sighting]:
+        """The parts of a crowd: a part's core lies deep within the outline.
+
+        Where there are fewer cores than the crowd's length needs, as of squares side by side, it is
+        cut into equal pieces.
+        """
+        cores = self._cores(outline, box)
+        needed = math.ceil(max(box[2:]) * shrink / self._settings.size_px[1])
+        pieces = cores if len(cores) >= needed else _pieces(box, needed)
+        return [Sighting(_scaled(piece, shrink), True) for piece in pieces]
+
+    def _cores(self, outline: NDArray[np.int32], box: Corner) -> list[Corner]:
+        """The core of each part, grown to about the part's size."""
+        left, top, width, height = box
         filled = np.zeros((height + 2, width + 2), np.uint8)
-        inside = outline - np.array([left - 1, top - 1])
-        self._cv2.drawContours(filled, [inside], -1, 255, -1)
+        self._cv2.drawContours(filled, [outline - np.array([left - 1, top - 1])], -1, 255, -1)
         depth = self._cv2.distanceTransform(filled, self._cv2.DIST_L2, 3)
+        deep = (depth > _SEED * depth.max()).astype(np.uint8)
         cores, _ = self._cv2.findContours(
-            (depth > _SEED * depth.max()).astype(np.uint8),
-            self._cv2.RETR_EXTERNAL,
-            self._cv2.CHAIN_APPROX_SIMPLE,
+            deep, self._cv2.RETR_EXTERNAL, self._cv2.CHAIN_APPROX_SIMPLE
         )
-        found = []
+        rim = round(_SEED * float(depth.max()))
+        grown = []
         for core in cores:
             x, y, w, h = self._cv2.boundingRect(core)
-            rim = round(_SEED * float(depth.max()))
-            grown = (left - 1 + x - rim, top - 1 + y - rim, w + 2 * rim, h + 2 * rim)
-            found.append(Sighting(_scaled(grown, shrink), True))
-        return found
+            grown.append((left - 1 + x - rim, top - 1 + y - rim, w + 2 * rim, h + 2 * rim))
+        return grown
+
+
+def _pieces(box: Corner, count: int) -> list[Corner]:
+    """A box cut into equal pieces along its longer side."""
+    left, top, width, height = box
+    if width >= height:
+        return [(left + width * i // count, top, width // count, height) for i in range(count)]
+    return [(left, top + height * i // count, width, height // count) for i in range(count)]
 
 
 def _scalar(gain: Floats) -> tuple[float, ...]:
@@ -135,6 +154,6 @@ def _scalar(gain: Floats) -> tuple[float, ...]:
     return (*gain.tolist(), 0.0)
 
 
-def _scaled(box: tuple[int, ...], by: int) -> Box:
+def _scaled(box: Corner, by: int) -> Box:
     left, top, width, height = (float(edge * by) for edge in box)
     return left, top, left + width, top + height

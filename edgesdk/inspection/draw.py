@@ -19,6 +19,8 @@ PASS: Color = (115, 158, 0)
 REJECT: Color = (0, 94, 213)
 DUE: Color = (170, 170, 170)
 """BGR of Okabe and Ito's colours, which colour-blind people can tell apart too."""
+_COLD = 0.8
+"""Below this share of the threshold nothing is drawn."""
 _KEPT = 64
 """So many verdicts are remembered, for parts that are still in the picture."""
 
@@ -48,7 +50,8 @@ class InspectionView:
             if part.number in rejected and part.views:
                 view = part.views[0]
                 heat = view.inspected.heat if view.inspected else None
-                self._last = self._heated(view.picture, heat), rejected[part.number]
+                verdict = rejected[part.number]
+                self._last = self._heated(view.picture, heat, verdict.threshold), verdict
         return packet
 
     def draw(self, packet: Packet) -> Picture:
@@ -68,24 +71,23 @@ class InspectionView:
             self._inset(pen, *self._last)
         return pen.image
 
-    def _heated(self, picture: Picture, heat: NDArray[np.float32] | None) -> Picture:
-        """The part with its heat map over it: nothing where it is good, yellow to white where not.
-
-        The hottest place is full, so that the map shows where, and the score how much.
-        """
-        if heat is None or not np.isfinite(heat).all():
+    def _heated(
+        self, picture: Picture, heat: NDArray[np.float32] | None, threshold: float
+    ) -> Picture:
+        """The part with its heat map over it: nothing where it is good, glowing from the threshold
+        on, white at its double."""
+        if heat is None or not np.isfinite(heat).all() or not threshold > 0:
             return picture
-        low, high = float(np.median(heat)), float(heat.max())
-        share = np.clip((heat - low) / max(high - low, 1e-9), 0, 1).astype(np.float32)
+        share = np.clip((heat / threshold - _COLD) / (2 - _COLD), 0, 1).astype(np.float32)
         share = self._cv2.resize(share, picture.shape[1::-1], interpolation=self._cv2.INTER_LINEAR)
         color = self._cv2.applyColorMap((share * 255).astype(np.uint8), self._cv2.COLORMAP_INFERNO)
-        weight = (0.75 * share**1.5)[..., None]
+        weight = np.clip(1.5 * share, 0, 0.8)[..., None]
         mixed: Picture = (picture * (1 - weight) + color * weight).astype(np.uint8)
         return mixed
 
     def _inset(self, pen: Pen, picture: Picture, verdict: Verdict) -> None:
         """The last reject in the upper right corner, with its reason and number."""
-        side = max(min(pen.image.shape[:2]) // 4, 48)
+        side = max(min(pen.image.shape[:2]) // 5, 48)
         margin = max(side // 12, 4)
         small = self._cv2.resize(picture, (side, side), interpolation=self._cv2.INTER_AREA)
         left = pen.image.shape[1] - side - margin

@@ -2,6 +2,7 @@
 
 from edgesdk.pictures.chosen import is_pattern, open_pattern
 from edgesdk.pictures.open import open_pictures
+from edgesdk.pictures.parts import GOOD
 from edgesdk.pictures.set import Picture, PictureSet
 
-__all__ = ["Picture", "PictureSet", "is_pattern", "open_pattern", "open_pictures"]
+__all__ = ["GOOD", "Picture", "PictureSet", "is_pattern", "open_pattern", "open_pictures"]

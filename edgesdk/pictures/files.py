@@ -1,4 +1,7 @@
-"""Pictures that are files of their own, in a folder or in a tar, with YOLO label files."""
+"""Pictures that are files of their own, in a folder or in a tar.
+
+Beside them may lie YOLO label files; pictures of parts are labelled by their folders (`parts.py`).
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from edgesdk._digest import sha256_bytes
 from edgesdk._optional import require
 from edgesdk.errors import DataError
 from edgesdk.pictures.labels import pair_labels
+from edgesdk.pictures.parts import is_mask, pair_masks, part_classes
 from edgesdk.pictures.set import Loader, Picture, PictureSet
 from edgesdk.pictures.stores import Store
 from edgesdk.pictures.yolo import parse_labels
@@ -25,7 +29,10 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff",
 def pictures_of(store: Store, source: str, split: str) -> PictureSet:
     """The pictures of a store in natural order; `split` is a folder that must be in their path."""
     names = store.names()
-    everything = [n for n in names if PurePosixPath(n).suffix.lower() in SUFFIXES]
+    images = [n for n in names if PurePosixPath(n).suffix.lower() in SUFFIXES]
+    classes = part_classes(images)
+    masks = pair_masks(images) if classes else {}
+    everything = [n for n in images if not (classes and is_mask(n))]
     pictures = sorted((n for n in everything if _in_split(n, split)), key=natural)
     if split and everything and not pictures:
         folders = sorted({part for n in everything for part in PurePosixPath(n).parts[:-1]})
@@ -39,6 +46,9 @@ def pictures_of(store: Store, source: str, split: str) -> PictureSet:
 
     def load(name: str) -> Picture:
         image = decode(store.read(name))
+        if classes:
+            mask = decode(store.read(masks[name])).max(axis=2) > 0 if name in masks else None
+            return Picture(name, image, class_id=classes[name], mask=mask)
         if not labels:
             return Picture(name, image)
         # In a labelled set, a picture without a label file has nothing on it (YOLO's convention).
@@ -55,7 +65,8 @@ def pictures_of(store: Store, source: str, split: str) -> PictureSet:
             hasher.update(line.encode(errors="surrogateescape"))
         return hasher.hexdigest()
 
-    return PictureSet(source, len(pictures), loaders, labelled=bool(labels), digester=digest)
+    labelled = bool(labels or classes)
+    return PictureSet(source, len(pictures), loaders, labelled, digester=digest)
 
 
 def _content(store: Store, name: str) -> str:

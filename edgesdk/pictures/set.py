@@ -25,7 +25,9 @@ class Picture:
     truth: Detections | None = None
     """The labelled boxes, in pixels; None where the set has no boxes at all."""
     class_id: int | None = None
-    """Its class, in a set for classification."""
+    """Its class, in a set for classification or of parts (0: good)."""
+    mask: NDArray[np.bool_] | None = None
+    """Where a defect is, shape (H, W), in a set of parts that says so."""
 
 
 Loader = Callable[[], Picture]

@@ -126,8 +126,10 @@ class ModbusLink:
         try:
             answer = request(device_id=self.place.unit)
         except (self._error, OSError) as error:
+            closed = self._client.socket is None
             self.close()
-            raise WireLost(f"no answer for {what} within {self.place.timeout_s:g} s") from error
+            silent = f"no answer for {what} within {self.place.timeout_s:g} s"
+            raise WireLost("the PLC closed the connection" if closed else silent) from error
         if answer.isError():
             self.close()
             raise self._refused(what, getattr(answer, "exception_code", 0))

@@ -19,6 +19,8 @@ _LINK_PX = 64
 _GRAIN = 42.0
 _DRIFT, _DRIFT_S = 0.15, 20.0
 _PIT: Colour = (44, 44, 44)
+_BOLT: tuple[tuple[float, Colour], ...] = ((1.0, (60, 130, 175)), (0.75, (95, 180, 225)))
+"""Share of the hole's radius and colour: brass, and its lighter head."""
 
 
 class LinePainter:
@@ -54,8 +56,10 @@ class LinePainter:
         self._fill(picture, outline + 2, (20, 20, 20))
         self._fill(picture, outline, part.metal)
         self._fill(picture, middle + 0.82 * (outline - middle), lighter)
+        self._disc(picture, middle, HOLE * part.radius_px, _PIT)
         if part.defect != "missing":
-            self._disc(picture, middle, HOLE * part.radius_px, _PIT)
+            for share, colour in _BOLT:
+                self._disc(picture, middle, share * HOLE * part.radius_px, colour)
         if part.defect == "scratch":
             ends = _fixed(part.scratch(middle))
             dark = (40, 44, 52)

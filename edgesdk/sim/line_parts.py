@@ -17,7 +17,7 @@ Colour = tuple[int, int, int]
 SIZE = 0.25
 """Diameter of a part as a share of the picture's height."""
 HOLE = 0.2
-"""Radius of the hole in the middle as a share of the part's."""
+"""Radius of the hole in the middle, where the bolt sits, as a share of the part's."""
 _JITTER = 0.25
 _METALS: tuple[Colour, ...] = ((178, 182, 186), (150, 168, 184), (120, 150, 172))
 _KINDS: tuple[Defect, ...] = ("scratch", "chip", "dent", "missing")
@@ -91,7 +91,7 @@ class LinePart:
         return np.array([beside - reach * along, beside + reach * along])
 
     def spot(self, middle: Points) -> tuple[Points, float]:
-        """Middle (x, y) and radius of a defect that is round: a chip, a dent or a missing hole."""
+        """Middle (x, y) and radius of a defect that is round: a chip, a dent or an empty hole."""
         if self.defect == "missing":
             return middle, HOLE * self.radius_px
         if self.defect == "dent":

@@ -10,7 +10,7 @@ LINE_LABELS = ("part", "scratch", "chip", "dent", "missing")
 
 Shape = Literal["disc", "plate"]
 Defect = Literal["", "scratch", "chip", "dent", "missing"]
-"""Empty: none. "missing": the hole in the middle was never drilled."""
+"""Empty: none. "missing": there is no bolt in the hole in the middle."""
 BeltLight = Literal["steady", "drift"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from edgesdk.signals.schedule import Due, Rule, Schedule
 
@@ -124,6 +124,7 @@ parts = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(parts, st.booleans(), st.booleans(), st.integers(1, 120))
 def test_a_reject_stands_for_its_whole_pulse_and_a_pass_where_no_reject_does(
     parts: list[tuple[int, bool]], idle: bool, safe: bool, pulse_ms: int
@@ -138,6 +139,7 @@ def test_a_reject_stands_for_its_whole_pulse_and_a_pass_where_no_reject_does(
         assert said == expected
 
 
+@settings(deadline=None)
 @given(parts, st.integers(0, 2500))
 def test_nothing_changes_before_the_moment_that_is_told(
     parts: list[tuple[int, bool]], now_ms: int

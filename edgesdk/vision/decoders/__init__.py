@@ -11,16 +11,18 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, cast
+
+import numpy as np
 
 from edgesdk import _config
 from edgesdk.detections import Detections
-from edgesdk.errors import ConfigError, UnknownName
+from edgesdk.errors import ConfigError, EdgeError, ModelError, UnknownName
 from edgesdk.geometry import Placement
 from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array
 from edgesdk.vision.classification import Classification
-from edgesdk.vision.inspected import Inspected
+from edgesdk.vision.inspected import Inspected, LimitSettings
 
 
 class DetectionDecoder(Protocol):
@@ -58,9 +60,12 @@ class ClassDecoder(Protocol):
 
 
 class InspectionDecoder(Protocol):
-    """Says how far one picture of a part is from good."""
+    """Reads how far one picture is from good."""
 
     task: Literal["inspect"]
+
+    limit: LimitSettings
+    """From which score on a part is a reject."""
 
     def decode(self, outputs: Mapping[str, Array], placement: Placement) -> Inspected:
         """Score and, where the model has one, heat map; nothing of `outputs` is kept.
@@ -98,7 +103,8 @@ def make_decoder(table: Mapping[str, Any], where: str, preprocess: Preprocess) -
     """
     settings = decoder_settings(table, where)
     decoder: Decoder = _module(table, where).Decoder(settings, preprocess)
-    return decoder
+    # The task is the same, and so is what `decode` gives.
+    return cast("Decoder", _Guided(decoder, preprocess))
 
 
 def decoder_settings(table: Mapping[str, Any], where: str) -> object:
@@ -116,3 +122,48 @@ def _module(table: Mapping[str, Any], where: str) -> ModuleType:
     if kind not in decoder_types():
         raise UnknownName("decoder", kind, decoder_types())
     return importlib.import_module(f"{__name__}.{kind}")
+
+
+def types_that_fit(outputs: Mapping[str, Array], preprocess: Preprocess) -> tuple[str, ...]:
+    """Types whose decoder, with its default settings, takes outputs of these shapes."""
+    blank = {name: np.zeros(value.shape, value.dtype) for name, value in outputs.items()}
+    placement = preprocess.placement(preprocess.width, preprocess.height)
+    fits = []
+    for kind in decoder_types():
+        module = _module({"type": kind}, "")
+        try:
+            module.Decoder(module.Settings(), preprocess).decode(blank, placement)
+        except EdgeError:
+            continue
+        fits.append(kind)
+    return tuple(fits)
+
+
+class _Guided:
+    """A decoder whose refusal of outputs names the types that would take them."""
+
+    def __init__(self, decoder: Decoder, preprocess: Preprocess) -> None:
+        self._decoder, self._preprocess = decoder, preprocess
+        self.task = decoder.task
+
+    def decode(
+        self, outputs: Mapping[str, Array], placement: Placement
+    ) -> Detections | Classification | Inspected:
+        try:
+            return self._decoder.decode(outputs, placement)
+        except ModelError as error:
+            raise self._with_types(error, outputs) from error
+
+    def groups(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
+        try:
+            return self._decoder.groups(outputs)
+        except ModelError as error:
+            raise self._with_types(error, outputs) from error
+
+    def _with_types(self, error: ModelError, outputs: Mapping[str, Array]) -> ModelError:
+        fits = types_that_fit(outputs, self._preprocess)
+        if not fits:
+            return error
+        kinds = " or ".join(f'type = "{kind}"' for kind in fits)
+        hint = f"outputs of these shapes are read by {kinds}; else {error.hint}"
+        return ModelError(error.message, hint if error.hint else hint.removesuffix("; else "))

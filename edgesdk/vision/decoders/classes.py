@@ -11,6 +11,7 @@ import numpy as np
 from edgesdk.geometry import Placement
 from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array
+from edgesdk.vision.activations import softmax
 from edgesdk.vision.classification import Classification
 from edgesdk.vision.outputs import output
 
@@ -39,9 +40,7 @@ class Decoder:
         del placement
         scores = output(outputs, self._settings.output, (1, None))[0].astype(np.float32)
         if self._settings.softmax:
-            # The largest is taken off so that exp cannot overflow; the ratio stays the same.
-            powers = np.exp(scores - scores.max())
-            scores = powers / powers.sum()
+            scores = softmax(scores)
         return Classification(scores)
 
     def groups(self, outputs: Mapping[str, Array]) -> dict[str, Array]:

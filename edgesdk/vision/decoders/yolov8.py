@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Literal
 
 import numpy as np
@@ -18,8 +19,12 @@ from edgesdk.errors import ModelError
 from edgesdk.geometry import Boxes, Placement
 from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array, Floats
+from edgesdk.vision.grid import cell_count
 from edgesdk.vision.nms import NmsSettings, best_detections
 from edgesdk.vision.outputs import output
+
+SPARSE = 3
+"""While fewer than one class in so many is in the picture, only those are looked at again."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +44,7 @@ class Decoder:
 
     def __init__(self, settings: Settings, preprocess: Preprocess) -> None:
         self._settings = settings
-        self._count = sum(
-            -(-preprocess.width // stride) * -(-preprocess.height // stride)
-            for stride in settings.strides
-        )
+        self._count = cell_count(preprocess.width, preprocess.height, settings.strides)
 
     def decode(self, outputs: Mapping[str, Array], placement: Placement) -> Detections:
         """Boxes in pixels of the picture. Raises ModelError for another shape than 1x(4+C)xN."""
@@ -79,12 +81,15 @@ def _best(
     """
     # fmax and not max: one NaN must not hide its whole class.
     (classes,) = (np.fmax.reduce(scores, axis=1) >= threshold).nonzero()
+    if not len(classes):
+        return classes, np.empty(0, np.float32), classes
+    if len(classes) * SPARSE < len(scores):
+        best = reduce(np.fmax, (scores[index] for index in classes))
+    else:
+        best = np.fmax.reduce(scores, axis=0)
+    (likely,) = (best >= threshold).nonzero()
     if len(classes) == 1:
-        only = scores[classes[0]]
-        (likely,) = (only >= threshold).nonzero()
-        return likely, only[likely], np.full(len(likely), classes[0])
-    shown = scores if 2 * len(classes) > len(scores) else scores[classes]
-    (likely,) = (np.fmax.reduce(shown, axis=0, initial=-np.inf) >= threshold).nonzero()
+        return likely, best.take(likely), np.full(len(likely), classes[0])
     picked = scores.T[likely]
     class_id = picked.argmax(axis=1)
     return likely, picked[np.arange(len(likely)), class_id], class_id
@@ -93,6 +98,5 @@ def _best(
 def _corners(centred: Floats) -> Boxes:
     """cx, cy, w, h of shape (4, n) as left, top, right, bottom of shape (n, 4)."""
     center, half = centred[:2], centred[2:] / np.float32(2)
-    edges = np.concatenate([center - half, center + half])
-    boxes: Boxes = np.ascontiguousarray(edges.T)
+    boxes: Boxes = np.concatenate([center - half, center + half]).T
     return boxes

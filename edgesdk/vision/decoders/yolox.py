@@ -51,8 +51,10 @@ class Decoder:
         """Boxes in pixels of the picture. Raises ModelError for another shape than 1xNx(5+C)."""
         rows = self._rows(outputs)
         # No class score exceeds 1, so objectness alone rules out nearly all rows cheaply.
-        likely = np.flatnonzero(rows[:, 4] >= self._settings.score_threshold)
-        rows = rows[likely].astype(np.float32)
+        (likely,) = (rows[:, 4] >= self._settings.score_threshold).nonzero()
+        if not len(likely):
+            return Detections.empty()
+        rows = rows.take(likely, axis=0).astype(np.float32, copy=False)
         class_id = rows[:, 5:].argmax(axis=1)
         score = rows[:, 4] * rows[np.arange(len(rows)), 5 + class_id]
         boxes = self._boxes(rows[:, :4], likely)
@@ -73,10 +75,12 @@ class Decoder:
         return rows
 
     def _boxes(self, raw: Floats, which: NDArray[np.int64]) -> Boxes:
-        stride = self._stride[which, None]
-        center = (raw[:, :2] + self._cell[which]) * stride
-        half = np.exp(np.minimum(raw[:, 2:], LOG_SIZE_LIMIT)) * stride / 2
-        return np.concatenate([center - half, center + half], axis=1, dtype=np.float32)
+        stride = self._stride.take(which)[:, None]
+        center = raw[:, :2] + self._cell.take(which, axis=0)
+        center *= stride
+        half = np.exp(np.minimum(raw[:, 2:], LOG_SIZE_LIMIT))
+        half *= stride / 2
+        return np.concatenate([center - half, center + half], axis=1)
 
 
 def grids(width: int, height: int, strides: tuple[int, ...]) -> tuple[Floats, Floats]:

@@ -1,0 +1,1 @@
+"""How the model of this app is made; not needed to run it."""
