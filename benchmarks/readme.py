@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from benchmarks.app_figures import anomaly, inspection, tracking
 from benchmarks.pipeline.figures import pipeline
 
 ROOT = Path(__file__).parent.parent
@@ -24,6 +25,9 @@ def rendered() -> str:
     sections = (
         quantization(_read("quantization")),
         counting(_read("counting")),
+        tracking(_read("tracking")),
+        inspection(_read("inspection")),
+        anomaly(_read("anomaly")),
         pipeline(_read("pipeline")),
     )
     return "\n".join(line for lines in sections for line in (*lines, ""))
