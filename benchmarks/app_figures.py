@@ -20,7 +20,7 @@ def tracking(report: dict[str, Any]) -> list[str]:
         for boxes, one in speed["boxes"].items()
     )
     return [
-        f"Tracking: {PETS}, by TrackEval; CPU time of a frame (and its share of ByteTrack's): {costs}"
+        f"Tracking: {PETS}, by TrackEval; CPU time of a frame (share of ByteTrack's): {costs}"
         f" ({_source(quality, 'tracking')}):",
         "",
         "| | HOTA | IDF1 | switches |",
