@@ -99,7 +99,8 @@ def test_neighbours_are_held_out_together_and_as_many_as_asked(
     out = [held_out(number, count, settings) for number in range(count)]
     changes = sum(a != b for a, b in pairwise(out))
     assert changes <= 2 * blocks * share + 1
-    assert abs(sum(out) - share * count) <= 2 * count / min(blocks, count) + 1
+    # A run may hold one picture more or less than the mean one, and one run more or less is out.
+    assert abs(sum(out) - share * count) <= blocks * share + 1 + count / blocks
 
 
 def test_the_graph_computes_the_distance_to_the_nearest_good_place() -> None:

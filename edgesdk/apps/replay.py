@@ -25,7 +25,7 @@ from edgesdk.pipeline import Packet, Stage
 from edgesdk.vision.parts import Part, View
 
 MOST_DIFFERENCES = 1000
-"""So many are kept to be shown; all are counted."""
+"""So many of each kind are kept to be shown; all are counted."""
 _NOTHING = np.zeros((1, 1, 3), np.uint8)
 
 
@@ -48,6 +48,7 @@ class Replay:
     changed_outcomes: int
     """Parts that passed and would be rejected, or the other way round."""
     differences: tuple[Difference, ...]
+    """Changed outcomes first; the first `MOST_DIFFERENCES` of them and of the others."""
     notes: tuple[str, ...]
     """What is not as it was when the log was written, in sentences."""
 
@@ -79,17 +80,20 @@ def _compared(
     notes: tuple[str, ...],
 ) -> Replay:
     parts = same = outcomes = 0
-    differences: list[Difference] = []
+    turned: list[Difference] = []
+    others: list[Difference] = []
     for record in records:
         parts += 1
         verdict = judge(record)
         if _equal(verdict, record.verdict):
             same += 1
             continue
-        outcomes += verdict.outcome != record.verdict.outcome
-        if len(differences) < MOST_DIFFERENCES:
-            differences.append(Difference(record.verdict, verdict))
-    return Replay(log, parts, same, outcomes, tuple(differences), notes)
+        changed = verdict.outcome != record.verdict.outcome
+        outcomes += changed
+        kept = turned if changed else others
+        if len(kept) < MOST_DIFFERENCES:
+            kept.append(Difference(record.verdict, verdict))
+    return Replay(log, parts, same, outcomes, (*turned, *others), notes)
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from edgesdk.apps import RunRequest, load_app
+from edgesdk.apps.replay import replay
 from tests.command import edgesdk
 from tests.inspection.app import make_app
 
@@ -46,6 +48,23 @@ def test_another_threshold_shows_which_parts_would_go_the_other_way(
     assert told["changed_outcomes"] == sum(each["outcome"] == "pass" for each in before)
     assert all(each["now"]["outcome"] == "reject" for each in told["differences"])
     assert all(each["now"]["score"] == each["before"]["score"] for each in told["differences"])
+
+
+def test_parts_that_go_the_other_way_are_told_first_and_not_crowded_out(
+    logged: tuple[Path, Path, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, log, _ = logged
+    (file,) = log.glob("*.audit")
+    with sqlite3.connect(file) as connection:
+        rows = connection.execute("SELECT score, part FROM parts ORDER BY score").fetchall()
+    (lowest, part), (next_score, _), *_ = rows
+    assert part > 2, "or it would be among the first anyhow"
+    monkeypatch.setattr("edgesdk.apps.replay.MOST_DIFFERENCES", 2)
+    result = replay(
+        load_app(app), RunRequest(), log, {"judge": {"threshold": (lowest + next_score) / 2}}
+    )
+    assert result.changed_outcomes == 1
+    assert [each.before.part for each in result.differences] == [part, 0, 1]
 
 
 def test_another_model_is_named_and_its_scores_are_set_beside_the_old_ones(
