@@ -148,6 +148,14 @@ def test_parts_that_touch_are_due_apart_and_say_so() -> None:
     assert {part.error for _, part in found} == {CROWDED}
 
 
+def test_why_a_part_fails_is_said_once_for_each_reason(caplog: pytest.LogCaptureFixture) -> None:
+    look = finder(size_px=(10.0, 20.0))
+    due(look, moving(10, 90, [(-55 - 110 * i, 90) for i in range(4)]))
+    (told,) = (record.message for record in caplog.records)
+    assert told.startswith("part 0 cannot be judged: " + CROWDED)
+    assert "(parts.size_px allows 10 to 20 px)" in told
+
+
 def test_a_part_that_touched_another_only_for_a_while_is_judged_by_its_own_views() -> None:
     frames = moving(10, 60, [(-55, 90)])
     for index in range(20, 28):  # Something lies against it.

@@ -68,6 +68,7 @@ class PartFinder:
         self._begun = False
         self._deaf = ""
         self._told = False
+        self._troubles_told: set[str] = set()
 
     def __call__(self, packet: Packet) -> Packet:
         """The packet with the parts that are due in it, and the boxes of all parts seen."""
@@ -156,8 +157,18 @@ class PartFinder:
     def _part(self, track: Track, due_ns: int) -> Part:
         track.passed, track.number = True, self._number()
         trouble = track.views[0].trouble
+        self._tell(track.number, trouble)
         alike = [seen.view for seen in track.views if bool(seen.trouble) == bool(trouble)]
         return Part(track.number, due_ns, tuple(alike), trouble)
+
+    def _tell(self, number: int, trouble: str) -> None:
+        """Why a part cannot be judged, once for each reason."""
+        if trouble and trouble not in self._troubles_told:
+            self._troubles_told.add(trouble)
+            _log.warning(
+                "part %d cannot be judged: %s (parts.size_px allows %g to %g px)",
+                *(number, trouble, *self._settings.size_px),
+            )
 
     def _number(self) -> int:
         self._next += 1
