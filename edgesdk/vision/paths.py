@@ -38,8 +38,8 @@ class CountingSettings:
     neighbour for one frame, and back, crosses nothing."""
     handover_sizes: float = 0.75
     """A track that begins this near to where another, lost one should be by now is the same
-    object under a new identity and goes on in its place; in box sizes, and up to twice as far the
-    longer it was lost. 0: never."""
+    object under a new identity and goes on in its place; in sizes of the smaller box, and up to
+    twice as far the longer it was lost. 0: never."""
     handover_frames: int = 45
     """... if it was lost no longer ago than this."""
     forget_frames: int = 90
@@ -179,11 +179,13 @@ class Paths:
     def _inherit(self, sightings: list[Sighting], present: set[int]) -> _Path | None:
         """The object that was lost here just now, if there is one; it gets a new track."""
         frame, box, _ = sightings[0]
-        best, nearest = None, self._settings.handover_sizes * _size(box)
+        best, nearest = None, self._settings.handover_sizes
         for track_id, path in self._paths.items():
             if track_id in present or not 0 < frame - path.frame <= self._settings.handover_frames:
                 continue
+            # In sizes of the smaller of the two: what is far and small does not become a truck.
             distance = math.dist(_center(path.expected(frame)), _center(box))
+            distance /= max(min(_size(path.box), _size(box)), 1.0)
             distance /= 1 + min((frame - path.frame) / WIDE_FRAMES, 1.0)
             if distance < nearest and not self._opposed(path, sightings):
                 best, nearest = track_id, distance
