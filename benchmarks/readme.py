@@ -176,7 +176,10 @@ def counting(report: dict[str, Any]) -> list[str]:
     ]
     for name, words in {"vehicles": "the carried detector", "yolox-nano": "YOLOX-nano"}.items():
         counted = [r["counted"] for r in report["road"] if r["detector"] == name]
-        shown = [f"{c['down']} down, {c['up']} up" for c in counted]
+        shown = [f"{c['down']} down, {c['up']} up" for c in counted] or [
+            "not measured",
+            "not measured",
+        ]
         rows.append((f"real road, {words}; 8 cross, all down", shown))
     lines = [f"| {title} | {' | '.join(cells)} |" for title, cells in rows]
     head = ["| | float | INT8 |", "|---|---|---|"]
