@@ -67,7 +67,8 @@ class PartFinder:
         self._next = 0
         self._begun = False
         self._deaf = ""
-        self._told = False
+        self._told = self._gap_told = False
+        self._last_s = math.inf
         self._troubles_told: set[str] = set()
 
     def __call__(self, packet: Packet) -> Packet:
@@ -82,6 +83,8 @@ class PartFinder:
 
     def _follow(self, seen: list[Seen], frame: Frame) -> None:
         time_s = frame.time_ns / 1e9
+        self._tell_gap(time_s - self._last_s)
+        self._last_s = time_s
         again, fresh = self._following.update(seen, time_s)
         for track in (*again, *fresh):
             track.keep(track.last, self.station_px, self._settings.views)
@@ -89,6 +92,18 @@ class PartFinder:
             for track in fresh:  # Who lay beyond the station when the run began passed before it.
                 track.passed = track.along_px >= self.station_px
         self._begun = True
+
+    def _tell_gap(self, gap_s: float) -> None:
+        """Once, when a part may have come and gone between two frames and no trigger tells of it."""
+        moved_px = (self._following.speed_px_s or 0.0) * gap_s
+        room_px = self._length_px - self._settings.size_px[1]
+        if moved_px > room_px and self._fired is None and not self._gap_told:
+            self._gap_told = True
+            _log.warning(
+                "no frame for %.1f s: parts may have passed unseen, as in any gap of more than"
+                " %.1f s; dead_after of a reject output should be shorter",
+                *(gap_s, room_px * gap_s / moved_px),
+            )
 
     def _recognize(self) -> None:
         """What was judged, then lost, and comes up again beyond the station keeps its number."""
