@@ -94,7 +94,7 @@ class PartFinder:
         self._begun = True
 
     def _tell_gap(self, gap_s: float) -> None:
-        """Once, when a part may have come and gone between two frames and no trigger tells of it."""
+        """Once, when a part may have come and gone between two frames, and no trigger tells."""
         moved_px = (self._following.speed_px_s or 0.0) * gap_s
         room_px = self._length_px - self._settings.size_px[1]
         if moved_px > room_px and self._fired is None and not self._gap_told:
