@@ -69,13 +69,14 @@ class PartFinder:
         self._deaf = ""
         self._told = self._gap_told = False
         self._last_s = math.inf
+        self._crowded = True
         self._troubles_told: set[str] = set()
 
     def __call__(self, packet: Packet) -> Packet:
         """The packet with the parts that are due in it, and the boxes of all parts seen."""
         frame = packet.frame
         found = [each for each in self._belt.find(frame.image) if self._is_whole(each.box)]
-        self._follow([self._seen(frame, each) for each in found], frame)
+        self._follow([self._seen(frame, each) for each in self._believed(found)], frame)
         self._recognize()
         parts = self._passing(frame) if self._fired is None else self._triggered(frame)
         self._let_go()
@@ -92,6 +93,12 @@ class PartFinder:
             for track in fresh:  # Who lay beyond the station when the run began passed before it.
                 track.passed = track.along_px >= self.station_px
         self._begun = True
+
+    def _believed(self, found: list[Sighting]) -> list[Sighting]:
+        """Nothing where all that is seen touches at once and did not a frame ago: a garbled picture
+        looks like that, and would move the parts. Twice in a row it is believed."""
+        before, self._crowded = self._crowded, bool(found) and all(s.crowded for s in found)
+        return [] if self._crowded and not before else found
 
     def _tell_gap(self, gap_s: float) -> None:
         """Once, when a part may have come and gone between two frames, and no trigger tells."""
