@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,13 @@ class Frame:
     captured_ns: int
     """Monotonic clock (time.monotonic_ns) at capture or decoding."""
     source: str = ""
+
+    def wall_s(self) -> float:
+        """When it was captured by the wall clock as it is now, in seconds since 1970 (UTC).
+
+        It carries no such time itself: a board's clock is set, often long after it was started.
+        """
+        return time.time() - (time.monotonic_ns() - self.captured_ns) / 1e9
 
     @property
     def height(self) -> int:

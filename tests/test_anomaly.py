@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -98,7 +99,8 @@ def test_neighbours_are_held_out_together_and_as_many_as_asked(
     out = [held_out(number, count, settings) for number in range(count)]
     changes = sum(a != b for a, b in pairwise(out))
     assert changes <= 2 * blocks * share + 1
-    assert abs(sum(out) - share * count) <= 2 * count / min(blocks, count) + 1
+    # A run may hold one picture more or less than the mean one, and one run more or less is out.
+    assert abs(sum(out) - share * count) <= blocks * share + 1 + count / blocks
 
 
 def test_the_graph_computes_the_distance_to_the_nearest_good_place() -> None:
@@ -136,6 +138,30 @@ def test_a_description_is_the_mean_of_neighbours_on_the_finest_grid() -> None:
     with opened(load_backend("onnxruntime"), described) as session:
         found = session.run({"images": tensor})[DESCRIPTION][0, 0]
     np.testing.assert_allclose(found[1:-1, 1:-1], cv2.blur(plane, (3, 3))[1:-1, 1:-1], atol=1e-5)
+
+
+def test_of_an_inverted_bottleneck_the_narrow_tensor_describes_places() -> None:
+    """As in MobileNetV2: 8 channels are widened to 24 by a 1 x 1, and then comes the stride."""
+    rng = np.random.default_rng(0)
+
+    def conv(source: str, name: str, shape: tuple[int, ...], **keys: object) -> onnx.NodeProto:
+        constants[f"{name}_w"] = rng.normal(0, 0.1, shape).astype(np.float32)
+        return helper.make_node("Conv", [source, f"{name}_w"], [name], name, **keys)
+
+    constants: dict[str, np.ndarray] = {}
+    half = {"pads": [1] * 4, "strides": [2, 2]}
+    nodes = [
+        conv("images", "c2", (8, 3, 3, 3), **half),
+        conv("c2", "c4", (8, 8, 3, 3), **half),
+        conv("c4", "c8", (8, 8, 3, 3), **half),
+        conv("c8", "wide", (24, 8, 1, 1)),
+        helper.make_node("Relu", ["wide"], ["wide_relu"], "relu"),
+        conv("wide_relu", "c16", (24, 1, 3, 3), **half, group=24),
+    ]
+    model = make_model(nodes, constants, {"images": [1, 3, 64, 64]}, ["c16"])
+    described, layers = describing(Backbone(Model.of(model), PREPROCESS), ())
+    assert layers == ("c8",)
+    assert described.outputs[0].shape == (1, 8, 8, 8)
 
 
 def test_pictures_may_have_another_size_than_the_backbone_was_exported_with() -> None:

@@ -13,6 +13,7 @@ import pytest
 from edgesdk._resources import assets_folder, data_folder
 from edgesdk.apps import App, RunRequest, Scene, app_names, bundle_app, load_app, prepare_run
 from edgesdk.apps.folder import ModelTable
+from edgesdk.apps.program import others_of
 from edgesdk.bundle import Manifest, Origin, Target, write_bundle
 from edgesdk.detections import Detections
 from edgesdk.errors import ConfigError, DataError, EdgeError, UnknownName, UsageError
@@ -21,6 +22,7 @@ from edgesdk.model import Model
 from edgesdk.pipeline import Collect, Packet, RunSummary, StageError
 from edgesdk.sim import TrafficScene, TrafficSettings
 from edgesdk.spec import read_spec
+from edgesdk.traffic import Crossing
 from edgesdk.video import read_video
 from tests.squares import SPEC, app_folder, crossing_clip, squares_model
 
@@ -79,7 +81,7 @@ def test_its_line_is_the_line_of_the_simulated_scenes() -> None:
         scene = TrafficScene(TrafficSettings(width=width, height=height))
         app = load_app(TRAFFIC)
         program = app.program(app.settings, Scene(TrafficScene.labels, width, height, 24.0))
-        line = program.line  # type: ignore[attr-defined]
+        (line,) = program.site.lines  # type: ignore[attr-defined]
         assert (line.start, line.end) == scene.line
 
 
@@ -177,12 +179,13 @@ def test_each_crossing_is_told_once_with_its_direction(tmp_path: Path) -> None:
     source = str(crossing_clip(tmp_path / "clip.avi"))
     summary, collect = run(app, RunRequest(source))
     assert summary.counts == {"square": {"down": 1, "up": 1}}
-    by_direction = {event.direction: event for event in collect.events}
+    crossings = [event for event in collect.events if isinstance(event, Crossing)]
+    by_direction = {event.direction: event for event in crossings}
     # The squares are at x = 45 and x = 145 and meet y = 80 in the middle of the clip.
     assert by_direction["down"].x_px == pytest.approx(45, abs=8)
     assert by_direction["up"].x_px == pytest.approx(145, abs=8)
-    assert all(25 <= event.frame <= 40 for event in collect.events)
-    assert all(event.time_ms == event.frame * 50 for event in collect.events)
+    assert all(25 <= event.frame <= 40 for event in crossings)
+    assert all(event.time_ms == event.frame * 50 for event in crossings)
 
 
 def test_a_line_elsewhere_counts_nothing(tmp_path: Path) -> None:
@@ -215,7 +218,7 @@ def test_a_line_outside_the_pictures_is_refused(tmp_path: Path) -> None:
 def test_only_the_classes_asked_for_are_counted() -> None:
     app = load_app(TRAFFIC)
     program = app.program(app.settings, Scene(COCO, 640, 352, 24.0))
-    assert [COCO[i] for i in program.wanted] == ["car", "motorcycle", "bus", "truck"]  # type: ignore[attr-defined]
+    assert [COCO[i] for i in program.classes.wanted] == ["car", "motorcycle", "bus", "truck"]  # type: ignore[attr-defined]
 
 
 def test_a_model_that_knows_none_of_them_is_refused() -> None:
@@ -234,7 +237,7 @@ def test_a_class_that_was_asked_for_and_is_not_known_is_named() -> None:
 def test_the_default_classes_suit_a_model_that_knows_only_some_of_them() -> None:
     app = load_app(TRAFFIC)
     program = app.program(app.settings, Scene(("bus", "car"), 640, 352, 24.0))
-    assert program.wanted == [0, 1]  # type: ignore[attr-defined]
+    assert program.classes.wanted == [0, 1]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -242,14 +245,16 @@ def test_the_default_classes_suit_a_model_that_knows_only_some_of_them() -> None
     [
         ([float("nan"), 0, float("inf"), 200], "nan,0,inf,200 takes four finite numbers"),
         ([10, 10, 10, 10], "10,10,10,10 has no length"),
-        ([0, 900, 640, 900], "not in the pictures, which are 640x360"),
     ],
 )
-def test_a_line_that_cannot_be_crossed_is_refused_with_one_that_can(
-    line: list[float], message: str
-) -> None:
-    app = load_app(TRAFFIC).with_settings({"line": line})
-    with pytest.raises(UsageError, match=message) as caught:
+def test_a_line_that_is_none_is_refused(line: list[float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_app(TRAFFIC).with_settings({"line": line})
+
+
+def test_a_line_beside_the_picture_is_refused_with_one_that_is_in_it() -> None:
+    app = load_app(TRAFFIC).with_settings({"line": [0, 900, 640, 900]})
+    with pytest.raises(UsageError, match="not in the pictures, which are 640x360") as caught:
         app.program(app.settings, Scene(COCO, 640, 360, 24.0))
     assert caught.value.hint == "such as --line 0,216,640,216"
 
@@ -320,7 +325,7 @@ def test_without_a_source_a_run_says_so(tmp_path: Path) -> None:
 def test_the_example_of_the_guide_works(tmp_path: Path) -> None:
     guide = (TRAFFIC.parent.parent / "docs" / "guides" / "write-an-app.md").read_text()
     for name in ("toml", "python"):
-        (block,) = re.findall(rf"```{name}\n(.*?)```", guide, re.DOTALL)
+        block = re.findall(rf"```{name}\n(.*?)```", guide, re.DOTALL)[0]
         (tmp_path / ("app.toml" if name == "toml" else "app.py")).write_text(block)
     app = load_app(tmp_path)
     program = app.program(app.settings, Scene(("person", "dog"), 64, 48, 25.0))
@@ -339,7 +344,8 @@ def test_the_readme_names_each_column_and_setting() -> None:
     readme = (TRAFFIC / "README.md").read_text()
     app = load_app(TRAFFIC)
     program = app.program(app.settings, Scene(TrafficScene.labels, 640, 360, 24.0))
-    for field in (*fields(program.event), *fields(app.settings)):
+    kinds = (program.event, *others_of(program))
+    for field in (*(each for kind in kinds for each in fields(kind)), *fields(app.settings)):
         assert f"`{field.name}`" in readme or f"`{field.name}.*`" in readme, field.name
 
 
@@ -370,4 +376,5 @@ def test_eight_real_vehicles_are_counted() -> None:
     assert sum(row["down"] for row in summary.counts.values()) == 8
     # Where a person saw them cross (assets/README.md), within half a second.
     near = [15, 70, 122, 172, 232, 411, 470, 705]
-    assert [event.frame for event in collect.events] == pytest.approx(near, abs=20)
+    crossings = [event.frame for event in collect.events if isinstance(event, Crossing)]
+    assert crossings == pytest.approx(near, abs=20)

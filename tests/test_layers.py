@@ -22,7 +22,7 @@ LAYERS = [
         *("exports", "fieldreport", "anomaly"),
     },
     {"sinks", "web", "signals"},
-    {"inspection"},
+    {"inspection", "traffic"},
     {"pipeline", "sim"},
     {"vision"},
     {"backends"},

@@ -34,7 +34,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def uncommented(text: str) -> str:
     """Every setting that the template offers, taken; what is prose stays a comment."""
-    return re.sub(r"^# (?=\[[\w.]+\]$|\w+ = )", "", text, flags=re.MULTILINE)
+    return re.sub(r"^# (?=\[+[\w.]+\]+$|\w+ = )", "", text, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("app", app_names())

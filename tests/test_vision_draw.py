@@ -6,7 +6,7 @@ import numpy as np
 
 from edgesdk.detections import Detections
 from edgesdk.tensors import Array
-from edgesdk.vision.draw import LINE_COLOR, PALETTE, Annotator, DrawSettings
+from edgesdk.vision.draw import LINE_COLOR, PALETTE, Annotator, DrawSettings, Notes
 from edgesdk.vision.line import Line
 
 
@@ -57,11 +57,11 @@ def test_a_box_without_an_identity_is_thin_and_without_text_among_tracked_ones()
 def test_the_line_and_the_counts_are_there_when_given() -> None:
     line = Line((0, 300), (640, 300))
     nobody = Detections.empty()
-    bare, lined = Annotator()(grey(), nobody), Annotator(line=line)(grey(), nobody)
+    bare, lined = Annotator()(grey(), nobody), Annotator(lines=[line])(grey(), nobody)
     assert (bare == 90).all()
     assert has(lined, LINE_COLOR)
     assert (lined[:80, :200] == 90).all()
-    counted = Annotator(line=line)(grey(), nobody, {"down": 3, "up": 0})
+    counted = Annotator(lines=[line])(grey(), nobody, Notes({"down": 3, "up": 0}))
     assert (counted[:80, :200] != 90).any()
 
 

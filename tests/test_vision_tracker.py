@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from edgesdk.detections import Detections
 from edgesdk.errors import UsageError
-from edgesdk.vision.motion import Motion, MotionSettings
+from edgesdk.vision.association import fit
+from edgesdk.vision.motion import Motion, MotionSettings, measure
 from edgesdk.vision.tracker import Tracker, TrackerSettings
 
 Row = tuple[float, float, float, float]
@@ -35,6 +36,35 @@ def follow(tracker: Tracker, frames: Iterable[Iterable[Row]]) -> list[list[int]]
 def test_a_thing_that_moves_steadily_is_one_thing_from_its_third_sighting_on() -> None:
     ids = follow(Tracker(), [[(100 + 6 * i, 50, 40, 0.9)] for i in range(20)])
     assert ids == [[-1], [-1], *[[0]] * 18]
+
+
+def test_a_track_that_is_confirmed_brings_the_sightings_it_had_before() -> None:
+    tracker = Tracker()
+    for i in (3, 4):
+        tracker.update(seen([(100 + 9 * i, 50, 40, 0.9), (5, 5, 9, 0.1)], classes=[i, 0]), i)
+        assert tracker.confirmed_now == ()
+    tracker.update(seen([(400, 50, 40, 0.9), (100 + 9 * 5, 50, 40, 0.9)]), 5)
+    (one,) = tracker.confirmed_now
+    assert (one.track_id, one.frames, one.class_ids.tolist()) == (0, (3, 4), [3, 4])
+    assert one.boxes.tolist() == [[107, 30, 147, 70], [116, 30, 156, 70]]
+    tracker.update(seen([(100 + 9 * 6, 50, 40, 0.9)]), 6)
+    assert tracker.confirmed_now == ()
+
+
+def test_a_track_that_needs_one_sighting_only_has_none_before_it() -> None:
+    tracker = Tracker(TrackerSettings(min_hits=1))
+    tracker.update(seen([(100, 50, 40, 0.9)]))
+    (one,) = tracker.confirmed_now
+    assert (one.frames, one.boxes.shape, one.class_ids.shape) == ((), (0, 4), (0,))
+
+
+def test_the_first_sightings_of_a_track_are_brought_though_it_is_confirmed_in_doubt() -> None:
+    tracker = Tracker(fps=10)
+    follow(tracker, [[(100, 100, 60, 0.9)]] * 3)
+    follow(tracker, [[(100, 100, 60, 0.9), (112, 100, 60, 0.9)]] * 2)
+    assert follow(tracker, [[(112, 100, 60, 0.9)]]) == [[-1]]
+    assert [(each.track_id, each.frames) for each in tracker.confirmed_now] == [(1, (3, 4))]
+    assert follow(tracker, [[(100, 100, 60, 0.9), (112, 100, 60, 0.9)]]) == [[0, 1]]
 
 
 def test_a_flash_of_two_frames_is_nothing() -> None:
@@ -111,6 +141,48 @@ def test_two_people_of_one_class_close_together_are_two() -> None:
     assert ids[-1] == [0, 1]
 
 
+def test_one_box_for_two_who_meet_is_nobodys_until_it_is_clear_whose() -> None:
+    tracker = Tracker(fps=10)
+    apart = [[(100 + 8 * i, 100, 60, 0.9), (260 - 8 * i, 104, 60, 0.9)] for i in range(10)]
+    assert follow(tracker, apart)[-1] == [0, 1]
+    # Both are in the middle now, and the detector gives one box for the two.
+    assert follow(tracker, [[(181, 102, 60, 0.9)]]) == [[-1]]
+    after = [[(100 + 8 * i, 100, 60, 0.9), (260 - 8 * i, 104, 60, 0.9)] for i in range(11, 20)]
+    assert follow(tracker, after)[-1] == [0, 1]
+
+
+def test_who_is_gone_for_longer_than_the_doubt_lasts_leaves_the_other_his_name() -> None:
+    tracker = Tracker(fps=10)
+    together = [[(100 + i, 100, 60, 0.9), (108 + i, 102, 60, 0.9)] for i in range(9)]
+    follow(tracker, together)
+    alone = follow(tracker, [[(100 + i, 100, 60, 0.9)] for i in range(9, 20)])
+    assert alone[:5] == [[-1]] * 5
+    assert alone[5:] == [[0]] * 6
+
+
+def test_without_doubt_every_sighting_has_a_name() -> None:
+    tracker = Tracker(TrackerSettings(doubt_fit=0), fps=10)
+    follow(tracker, [[(100 + i, 100, 60, 0.9), (108 + i, 102, 60, 0.9)] for i in range(9)])
+    assert follow(tracker, [[(109, 100, 60, 0.9)]]) == [[0]]
+
+
+@pytest.mark.parametrize("fps", [8.0, 25.0, 60.0])
+def test_the_same_walk_is_one_track_at_any_frame_rate(fps: float) -> None:
+    """Two box widths a second, stopping for a second and turning back."""
+    seconds = np.arange(0, 9, 1 / fps)
+    x = 100 + 80 * np.interp(seconds, [0, 4, 5, 9], [0, 4, 4, 0])
+    ids = follow(Tracker(fps=fps), [[(each, 90, 40, 0.9)] for each in x.tolist()])
+    assert ids[2:] == [[0]] * (len(x) - 2)
+
+
+def test_a_weak_sign_does_not_bring_back_what_was_gone_for_longer_than_it_is_recent() -> None:
+    sure, unsure = [(60.0, 60.0, 40.0, 0.8)], [(61.0, 60.0, 40.0, 0.2)]
+    for unseen, found in ((3, [0]), (9, [-1])):
+        tracker = Tracker(TrackerSettings(recent_s=0.5), fps=10)
+        follow(tracker, [[*sure]] * 5 + [[]] * unseen)
+        assert follow(tracker, [unsure])[-1] == found
+
+
 def test_frames_must_go_forward() -> None:
     tracker = Tracker()
     tracker.update(Detections.empty(), 7)
@@ -122,6 +194,12 @@ def test_frames_must_go_forward() -> None:
 def test_impossible_settings_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="min_hits"):
         TrackerSettings(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fps", [0.0, -25.0, float("nan"), float("inf")])
+def test_a_frame_rate_that_is_none_is_refused(fps: float) -> None:
+    with pytest.raises(UsageError, match="frames a second"):
+        Tracker(fps=fps)
 
 
 rows = st.lists(
@@ -141,7 +219,7 @@ videos = st.lists(rows, max_size=12)
 def test_whatever_comes_detections_stay_and_ids_are_never_shared_or_used_again(
     frames: list[list[Row]],
 ) -> None:
-    tracker, other, highest = Tracker(), Tracker(), -1
+    tracker, other, named = Tracker(), Tracker(), 0
     for number, frame in enumerate(frames):
         given_boxes = seen(frame)
         out = tracker.update(given_boxes)
@@ -149,15 +227,16 @@ def test_whatever_comes_detections_stay_and_ids_are_never_shared_or_used_again(
         assert np.array_equal(out.xyxy, given_boxes.xyxy)
         assert np.array_equal(out.score, given_boxes.score)
         assert len(set(ids)) == len(ids)
-        fresh = [i for i in sorted(ids) if i > highest]
-        assert fresh == list(range(highest + 1, highest + 1 + len(fresh)))
-        highest = max([highest, *ids])
+        fresh = [each.track_id for each in tracker.confirmed_now]
+        assert fresh == list(range(named, named + len(fresh)))
+        named += len(fresh)
+        assert all(i < named for i in ids)
         assert out.track_id.tolist() == other.update(given_boxes, number).track_id.tolist()
     for _ in range(31):
         tracker.update(Detections.empty())
     assert tracker.live == 0
     again = [tracker.update(seen([(50.0, 50.0, 30.0, 0.9)])).track_id[0] for _ in range(3)]
-    assert again[-1] == highest + 1
+    assert again[-1] == named
 
 
 @given(videos)
@@ -169,35 +248,67 @@ def test_a_picture_of_twice_the_size_has_the_same_tracks(frames: list[list[Row]]
 
 
 @given(
-    st.lists(st.tuples(st.integers(-40, 40), st.integers(1, 3)), min_size=1, max_size=12),
+    st.lists(st.tuples(st.integers(-40, 40), st.integers(1, 30)), min_size=1, max_size=12),
     st.floats(0.01, 0.2),
-    st.floats(0.005, 0.1),
-    st.floats(0.1, 1.0),
+    st.floats(0.05, 1.0),
+    st.floats(0.1, 10.0),
 )
 def test_motion_is_what_a_textbook_kalman_filter_estimates(
     moves: list[tuple[int, int]], measured: float, acceleration: float, first: float
 ) -> None:
-    settings_ = MotionSettings(measured, acceleration, first)
     size = 40.0
     box = np.array([[80.0, 80.0, 120.0, 120.0]], np.float32)
-    motion = Motion.start(box, settings_)
+    motion = Motion(MotionSettings(measured, acceleration, first))
+    motion.begin(measure(box))
     # The same in matrices, in pixels, for one axis: x' = F x, P' = F P F^T + Q, ...
     state = np.array([100.0, 0.0])
     covariance = np.diag([(measured * size) ** 2, (first * size) ** 2])
     observe, noise = np.array([[1.0, 0.0]]), (measured * size) ** 2
-    for move, frames in moves:
-        transition = np.array([[1.0, frames], [0.0, 1.0]])
-        kick = np.array([frames**2 / 2, frames])
+    for move, twenty_fifths in moves:
+        t = twenty_fifths / 25
+        transition = np.array([[1.0, t], [0.0, 1.0]])
+        grown = np.array([[t**3 / 3, t**2 / 2], [t**2 / 2, t]])
         state = transition @ state
-        covariance = transition @ covariance @ transition.T
-        covariance += np.outer(kick, kick) * (acceleration * size) ** 2
-        motion = motion.predict(frames, settings_)
+        covariance = transition @ covariance @ transition.T + grown * (acceleration * size) ** 2
+        motion.predict(t)
         gain = covariance @ observe.T / (observe @ covariance @ observe.T + noise)
         state = state + gain[:, 0] * (100 + move - state[0])
         covariance = (np.eye(2) - gain @ observe) @ covariance
-        motion = motion.correct(np.array([0]), box + np.float32(move), settings_)
-    assert motion.center[0] == pytest.approx([state[0], state[0]], abs=1e-6)
-    assert motion.velocity[0] == pytest.approx([state[1], state[1]], abs=1e-6)
-    assert motion.covariance[0] * size**2 == pytest.approx(
-        [covariance[0, 0], covariance[0, 1], covariance[1, 1]], rel=1e-6, abs=1e-9
+        motion.correct(np.array([0]), measure(box + np.float32(move)))
+    assert motion.center[:, 0] == pytest.approx([state[0]] * 2, abs=1e-6)
+    assert motion.velocity[:, 0] == pytest.approx([state[1]] * 2, abs=1e-5)
+    assert motion.covariance[:, 0] * size**2 == pytest.approx(
+        [covariance[0, 0], covariance[0, 1], covariance[1, 1]], rel=1e-6, abs=1e-7
     )
+
+
+@given(st.integers(1, 40))
+def test_many_small_steps_of_time_are_one_great_step(steps: int) -> None:
+    once, often = Motion(MotionSettings()), Motion(MotionSettings())
+    for motion in (once, often):
+        motion.begin(measure(np.array([[10.0, 20.0, 50.0, 90.0]], np.float32)))
+        motion.predict(0.1)
+        motion.correct(np.array([0]), measure(np.array([[13.0, 21.0, 53.0, 91.0]], np.float32)))
+    once.predict(steps / 25)
+    for _ in range(steps):
+        often.predict(1 / 25)
+    assert often.placed == pytest.approx(once.placed)
+    assert often.covariance == pytest.approx(once.covariance)
+
+
+boxes = st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 40)] * 2)
+
+
+@given(boxes, boxes)
+def test_the_fit_is_the_share_of_pixels_times_the_share_of_rows(
+    a: tuple[int, int, int, int], b: tuple[int, int, int, int]
+) -> None:
+    pictures = np.zeros((2, 100, 100), np.bool_)
+    for picture, (x, y, w, h) in zip(pictures, (a, b), strict=True):
+        picture[y : y + h, x : x + w] = True
+    shared = (pictures[0] & pictures[1]).sum() / (pictures[0] | pictures[1]).sum()
+    in_rows = pictures.any(axis=2)
+    rows_shared = (in_rows[0] & in_rows[1]).sum() / (in_rows[0] | in_rows[1]).sum()
+    corners = np.array([(x, y, x + w, y + h) for x, y, w, h in (a, b)], np.float32)
+    found = fit(measure(corners[:1]), measure(corners[1:]))
+    assert found == pytest.approx(np.array([[shared * rows_shared]]), abs=1e-9)

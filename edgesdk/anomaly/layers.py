@@ -18,7 +18,8 @@ Maps = dict[str, tuple[int, ...]]
 
 
 def choose_layers(model: Model, wanted: Sequence[str]) -> Maps:
-    """The tensors in `wanted`, or what enters the next coarser layers after strides 8 and 16.
+    """The tensors in `wanted`, or what enters the next coarser layers after strides 8 and 16,
+    before it was widened for them.
 
     `model` is prepared. Raises UnknownName for a tensor that is not there, ModelError for one that
     is no map and for a backbone without any.

@@ -29,7 +29,7 @@ class FitSettings:
 
     layers: tuple[str, ...] = ()
     """Tensors of the backbone that describe a place of the picture; empty: those that enter
-    strides 16 and 32."""
+    strides 16 and 32, or what these were widened from."""
     bank: int = 1000
     """Descriptions of good places that are kept: memory and time of the board grow with it."""
     components: int = 96

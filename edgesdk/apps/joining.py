@@ -11,11 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesdk.apps.folder import App
-from edgesdk.apps.program import Program, Scene
+from edgesdk.apps.program import Program, Scene, others_of
 from edgesdk.capture import Camera
 from edgesdk.errors import ConfigError
 from edgesdk.frames import Frame
-from edgesdk.pipeline import BatchStage, Packet, Source, SourceStats, Stage, Step, blame
+from edgesdk.pipeline import (
+    BatchStage,
+    Event,
+    Finishing,
+    Packet,
+    Source,
+    SourceStats,
+    Stage,
+    Step,
+    blame,
+)
 
 GRACE_S = 3.0
 """How long a run waits for its other cameras, once one source is there."""
@@ -119,6 +129,7 @@ class LateProgram:
 
     def __init__(self, known: AppCode) -> None:
         self.event = known.program.event
+        self.others = others_of(known.program)
         self.columns = known.program.columns
         self._known = known
         self._code: AppCode | None = None
@@ -140,7 +151,9 @@ class LateProgram:
     def stages(self) -> tuple[Stage, ...]:
         """Stand-ins; a BatchStage is one for all streams, and stays."""
         return tuple(
-            stage if isinstance(stage, BatchStage) else Step(stage.name, partial(self._run, place))
+            stage
+            if isinstance(stage, BatchStage)
+            else Step(stage.name, partial(self._run, place), partial(self._rest, place))
             for place, stage in enumerate(self._known.stages)
         )
 
@@ -152,6 +165,11 @@ class LateProgram:
     def _run(self, place: int, packet: Packet) -> Packet:
         assert self._code is not None
         return self._code.stages[place](packet)
+
+    def _rest(self, place: int, last: Packet) -> Sequence[Event]:
+        assert self._code is not None
+        stage = self._code.stages[place]
+        return stage.finish(last) if isinstance(stage, Finishing) else ()
 
 
 def _late(app: App, name: str, camera: Camera, known: AppCode) -> tuple[Source, AppCode]:
@@ -165,7 +183,7 @@ def _late(app: App, name: str, camera: Camera, known: AppCode) -> tuple[Source, 
 
 def _seen(scene: Scene, source: Source) -> Scene:
     width, height = source.size
-    return replace(scene, width=width, height=height, fps=source.fps)
+    return replace(scene, width=width, height=height, fps=source.fps, live=source.live)
 
 
 def _absent(source: Source) -> bool:

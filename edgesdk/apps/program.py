@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,8 @@ class Scene:
     by whoever runs the app."""
     clock_ns: Callable[[], int] = time.monotonic_ns
     """What deadlines are measured with; in a replay it shows the time of then."""
+    live: bool = False
+    """A camera: times of day mean something. A file only has times since its first frame."""
 
     def label(self, class_id: int) -> str:
         """The name of a class, or its number where there is none."""
@@ -60,6 +62,21 @@ class Program(Protocol):
     def draw(self, packet: Packet) -> NDArray[np.uint8]:
         """A new picture for the annotated video: BGR, of the size of the frame."""
         ...
+
+
+@runtime_checkable
+class TellsMore(Protocol):
+    """A program with several kinds of event: each kind has a file and a table of its own."""
+
+    @property
+    def others(self) -> Sequence[type[Event]]:
+        """The kinds besides `event`."""
+        ...
+
+
+def others_of(program: Program) -> tuple[type[Event], ...]:
+    """The kinds of event that it tells besides its first."""
+    return tuple(program.others) if isinstance(program, TellsMore) else ()
 
 
 @dataclass(frozen=True)

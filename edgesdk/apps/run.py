@@ -17,7 +17,7 @@ from edgesdk.apps.folder import App
 from edgesdk.apps.inspecting import inspection_of, make_inspector, trigger_of
 from edgesdk.apps.joining import AppCode, code_for, size_so_far
 from edgesdk.apps.naming import named_sources, of_stream
-from edgesdk.apps.program import Program, Scene
+from edgesdk.apps.program import Program, Scene, others_of
 from edgesdk.backends import load_backend, load_backend_for
 from edgesdk.backends.base import ShowProgress, no_progress
 from edgesdk.backends.pictures import pictures_of
@@ -39,7 +39,7 @@ from edgesdk.pipeline import (
     Stream,
     VideoFile,
     detect_stages,
-    event_file,
+    event_files,
     open_source,
 )
 from edgesdk.pipeline.pipeline import STOP_S
@@ -112,6 +112,8 @@ class PreparedStream:
     events: Path | None
     video: Path | None
     sinks: tuple[Sink, ...]
+    more_events: tuple[Path, ...] = ()
+    """The files of the further kinds of event, beside `events`."""
 
 
 @dataclass(frozen=True)
@@ -236,6 +238,7 @@ def _facts(
     return SinkFacts(
         app=app.name,
         event=made[0].program.event,
+        others=others_of(made[0].program),
         draw=draw,
         streams=tuple(
             StreamFacts(each.name or each.source.name, *size_so_far(each.source), each.source)
@@ -338,9 +341,12 @@ def _stream(
     """A source with what is its own: the app's code with its state, and its files."""
     events, video = _outputs(app, request, name)
     program = code.program
-    files: list[Sink] = [event_file(events, program.event, bool(name))] if events else []
+    kinds = (program.event, *others_of(program))
+    tables = event_files(events, kinds, bool(name)) if events else None
+    files: list[Sink] = [tables] if tables else []
     files += [VideoFile(video, lambda: source.fps, program.draw)] if video else []
-    return PreparedStream(name, source, program, events, video, tuple(files)), code.stages
+    more = tables.paths[1:] if tables else ()
+    return PreparedStream(name, source, program, events, video, tuple(files), more), code.stages
 
 
 def _outputs(app: App, request: RunRequest, stream: str) -> tuple[Path | None, Path | None]:

@@ -52,6 +52,11 @@ class Bar:
         self._events += len(packet.events)
         self._progress.update(self._task, advance=1, events=self._events)
 
+    def tell(self, packet: Packet) -> None:
+        """Events without a frame of their own."""
+        self._events += len(packet.events)
+        self._progress.update(self._task, events=self._events)
+
     def close(self) -> None:
         """Take it away."""
         self._progress.stop()
@@ -151,7 +156,8 @@ def _files(run: PreparedRun, summary: RunSummary) -> list[Path]:
     """Those that were written: a stream without a frame makes none."""
     streams = zip(run.streams, summary.streams, strict=True)
     made = [prepared for prepared, figures in streams if figures.frames_processed]
-    return [path for each in made for path in (each.events, each.video) if path is not None]
+    files = [(each.events, *each.more_events, each.video) for each in made]
+    return [path for paths in files for path in paths if path is not None]
 
 
 def _first(paths: Sequence[Path | None]) -> str | None:

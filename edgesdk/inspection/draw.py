@@ -13,7 +13,8 @@ from edgesdk._optional import require
 from edgesdk.inspection.settings import Moves
 from edgesdk.inspection.verdict import Verdict
 from edgesdk.pipeline import Packet
-from edgesdk.vision.draw import LIGHT, LINE_COLOR, Color, Pen, Picture
+from edgesdk.vision.draw import LINE_COLOR
+from edgesdk.vision.pen import LIGHT, Color, Pen, Picture
 
 PASS: Color = (115, 158, 0)
 REJECT: Color = (0, 94, 213)

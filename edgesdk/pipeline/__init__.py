@@ -2,13 +2,14 @@
 
 from edgesdk.pipeline.detect import Inference, Step, detect_stages
 from edgesdk.pipeline.errors import StageError, blame
-from edgesdk.pipeline.event_files import event_file
+from edgesdk.pipeline.event_files import event_file, event_files
 from edgesdk.pipeline.inspect import InspectParts
 from edgesdk.pipeline.paced import Paced
 from edgesdk.pipeline.packet import Event, Packet
 from edgesdk.pipeline.pipeline import Pipeline
 from edgesdk.pipeline.protocols import (
     BatchStage,
+    Finishing,
     Flushing,
     Remembers,
     Sink,
@@ -16,6 +17,7 @@ from edgesdk.pipeline.protocols import (
     SourceStats,
     Stage,
     StateChange,
+    TakesTheRest,
     Watched,
 )
 from edgesdk.pipeline.sinks import Collect, VideoFile
@@ -34,6 +36,7 @@ __all__ = [
     "BatchStage",
     "Collect",
     "Event",
+    "Finishing",
     "Flushing",
     "FrameAge",
     "Inference",
@@ -54,11 +57,13 @@ __all__ = [
     "Step",
     "Stream",
     "StreamSummary",
+    "TakesTheRest",
     "ThreadLoad",
     "VideoFile",
     "Watched",
     "blame",
     "detect_stages",
     "event_file",
+    "event_files",
     "open_source",
 ]

@@ -8,12 +8,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
+from edgesdk.frames import Frame
 from edgesdk.pipeline.errors import StageError, blame
 from edgesdk.pipeline.mailboxes import Mailboxes
-from edgesdk.pipeline.protocols import Flushing, Sink
+from edgesdk.pipeline.packet import Event, Packet
+from edgesdk.pipeline.protocols import Finishing, Flushing, Sink, TakesTheRest
 from edgesdk.pipeline.stream import Lane, Parcel
 from edgesdk.pipeline.summary import Times
 from edgesdk.pipeline.workers import Worker, advance
+
+NO_PIXELS = np.zeros((0, 0, 3), np.uint8)
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +39,14 @@ class Delivering:
         self._take = take
         self._stopping = stopping
         self._failed = failed
+        self._lanes = tuple(lanes)
+        self._finishing = {
+            lane.index: stages
+            for lane in lanes
+            if (stages := [s for s in lane.split.after if isinstance(s, Finishing)])
+        }
+        self._last: dict[int, Frame] = {}
+        """Of each stream whose stages have something to tell at its end."""
         self._sinks = tuple(
             {id(sink): sink for lane in lanes for sink in lane.stream.sinks}.values()
         )
@@ -49,6 +63,8 @@ class Delivering:
                 if not done:
                     return
             self._take.close()
+            with worker.working():
+                self._tell_the_rest()
         except BaseException:
             self._take.close()
             self._close_sinks(quietly=True)
@@ -68,10 +84,7 @@ class Delivering:
     def _deliver(self, parcel: Parcel) -> bool:
         lane = parcel.lane
         advance(parcel, lane.split.after)
-        packet = parcel.packet
-        if lane.label and packet.events:
-            events = tuple(replace(event, stream=lane.label) for event in packet.events)
-            packet = replace(packet, events=events)
+        packet = _labelled(parcel.packet, lane)
         with self._gate:
             if self._closed:
                 return False
@@ -82,7 +95,32 @@ class Delivering:
                 parcel.timings_ns[sink.name] = time.perf_counter_ns() - start_ns
         lane.finish(packet)
         self.times.add(parcel.timings_ns)
+        if lane.index in self._finishing:
+            self._last[lane.index] = replace(packet.frame, image=NO_PIXELS)
         return True
+
+    def _tell_the_rest(self) -> None:
+        """What stages still have to say at the end, to the sinks that are for events."""
+        for lane in self._lanes:
+            frame = self._last.get(lane.index)
+            if frame is None:
+                continue
+            events: list[Event] = []
+            for stage in self._finishing[lane.index]:
+                with blame(stage.name, lane.label):
+                    events += stage.finish(Packet(frame))
+            if events:
+                self._hand_over(lane, _labelled(Packet(frame, events=tuple(events)), lane))
+
+    def _hand_over(self, lane: Lane, packet: Packet) -> None:
+        with self._gate:
+            if self._closed:
+                return
+            for sink in lane.stream.sinks:
+                if isinstance(sink, TakesTheRest):
+                    with blame(sink.name, lane.label):
+                        sink.tell(packet)
+        lane.tell(packet)
 
     def _close_sinks(self, quietly: bool) -> None:
         with self._gate:
@@ -106,6 +144,14 @@ class Delivering:
                     first = error
         if first is not None:
             raise first
+
+
+def _labelled(packet: Packet, lane: Lane) -> Packet:
+    """In a run of several streams each event names its own."""
+    if not lane.label or not packet.events:
+        return packet
+    events = tuple(replace(event, stream=lane.label) for event in packet.events)
+    return replace(packet, events=events)
 
 
 def _patience_s(sink: Sink) -> float:

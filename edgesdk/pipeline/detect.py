@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgesdk.errors import ModelError, UsageError
-from edgesdk.pipeline.packet import Packet
+from edgesdk.pipeline.packet import Event, Packet
 from edgesdk.pipeline.protocols import Stage
 from edgesdk.preprocess import Preparer
 from edgesdk.tensors import Array, Floats, GivesOutputs, RunsAtOnce
@@ -25,10 +25,16 @@ class Step:
 
     name: str
     work: Callable[[Packet], Packet]
+    rest: Callable[[Packet], Sequence[Event]] | None = None
+    """What is left to tell after the last packet, which it is given; None: nothing."""
 
     def __call__(self, packet: Packet) -> Packet:
         """Do the work."""
         return self.work(packet)
+
+    def finish(self, last: Packet) -> Sequence[Event]:
+        """The rest."""
+        return self.rest(last) if self.rest else ()
 
 
 class Inference:

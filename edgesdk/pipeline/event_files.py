@@ -15,12 +15,32 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edgesdk.errors import EdgeError, UsageError
 from edgesdk.pipeline.packet import Event, Packet, field_value
 from edgesdk.pipeline.protocols import Sink
+
+
+def event_files(
+    path: Path, kinds: Sequence[type[Event]], with_stream: bool = False
+) -> EventsByKind:
+    """Sinks for several kinds of event: of the first in `path`, of each further one beside it.
+
+    Their files are named after the kind: crossings.csv and crossings-interval.csv. Raises
+    UsageError as `event_file` does.
+    """
+    places = {kind: path.with_name(f"{path.stem}-{kind_name(kind)}{path.suffix}") for kind in kinds}
+    places[kinds[0]] = path
+    files = {k: event_file(place, k, with_stream) for k, place in places.items()}
+    return EventsByKind(files, tuple(places.values()))
+
+
+def kind_name(kind: type[Event]) -> str:
+    """What a kind of event is called in tables, files and messages."""
+    return kind.__name__.lower()
 
 
 def event_file(path: Path, kind: type[Event], with_stream: bool = False) -> Sink:
@@ -107,6 +127,10 @@ class CsvEvents:
         for event in packet.events:
             self._file.write(_csv_line([field_value(event, name) for name in self._columns]))
 
+    def tell(self, packet: Packet) -> None:
+        """The same for the rest."""
+        self.accept(packet)
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
@@ -127,6 +151,10 @@ class JsonLinesEvents:
             self._file.open()
         for event in packet.events:
             self._file.write(_json(event, self._columns) + "\n")
+
+    def tell(self, packet: Packet) -> None:
+        """The same for the rest."""
+        self.accept(packet)
 
     def close(self) -> None:
         """Close the file."""
@@ -153,6 +181,10 @@ class JsonEvents:
             self._file.write(self._separator + _json(event, self._columns))
             self._separator = ",\n"
 
+    def tell(self, packet: Packet) -> None:
+        """The same for the rest."""
+        self.accept(packet)
+
     def close(self) -> None:
         """End the array and rename the file."""
         if self._file is None:
@@ -166,6 +198,35 @@ class JsonEvents:
             self._file.close()
             self._file.path.unlink(missing_ok=True)
             self._file = None
+
+
+class EventsByKind:
+    """Each kind of event into its own file; all of them are made with the first packet."""
+
+    name = "events"
+
+    def __init__(self, files: Mapping[type[Event], Sink], paths: Sequence[Path] = ()) -> None:
+        """The first file also takes events of a kind that has none. `paths`: to be told."""
+        self._files = files
+        self.paths = tuple(paths)
+
+    def accept(self, packet: Packet) -> None:
+        """To each file what is of its kind, at once."""
+        first = next(iter(self._files))
+        kinds = [type(e) if type(e) in self._files else first for e in packet.events]
+        for kind, file in self._files.items():
+            own = tuple(e for e, k in zip(packet.events, kinds, strict=True) if k is kind)
+            file.accept(packet if len(own) == len(packet.events) else replace(packet, events=own))
+
+    def tell(self, packet: Packet) -> None:
+        """The same for the rest."""
+        self.accept(packet)
+
+    def close(self) -> None:
+        """Complete all files, also after one that fails."""
+        with contextlib.ExitStack() as ending:
+            for file in self._files.values():
+                ending.callback(file.close)
 
 
 def _csv_line(values: Sequence[object]) -> str:

@@ -30,8 +30,9 @@ class Event:
     """Name of the stream in a run of several, filled in by the pipeline; empty in other runs."""
 
     @property
-    def counted_as(self) -> tuple[str, str]:
-        """Row and column under which the summary counts it, e.g. ("car", "down")."""
+    def counted_as(self) -> tuple[str, str] | None:
+        """Row and column under which the summary counts it, e.g. ("car", "down"); None: in none,
+        such as an event that itself tells counts."""
         return type(self).__name__.lower(), "count"
 
 

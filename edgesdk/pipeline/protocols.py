@@ -7,10 +7,11 @@ from typing import Literal, Protocol, runtime_checkable
 
 from edgesdk.capture.stats import SourceState, SourceStats, StateChange
 from edgesdk.frames import Frame
-from edgesdk.pipeline.packet import Packet
+from edgesdk.pipeline.packet import Event, Packet
 
 __all__ = [
     "BatchStage",
+    "Finishing",
     "Flushing",
     "Remembers",
     "Sink",
@@ -19,6 +20,7 @@ __all__ = [
     "SourceStats",
     "Stage",
     "StateChange",
+    "TakesTheRest",
     "Watched",
 ]
 
@@ -90,6 +92,19 @@ class Stage(Protocol):
 
 
 @runtime_checkable
+class Finishing(Protocol):
+    """A stage after inference that still has something to tell when its stream is over, such as an
+    interval that is not full."""
+
+    def finish(self, last: Packet) -> Sequence[Event]:
+        """Called once, in its thread, after the last packet.
+
+        `last` has that one's frame without its pixels, and nothing else.
+        """
+        ...
+
+
+@runtime_checkable
 class Remembers(Protocol):
     """A stage ahead of inference whose later work depends on what it saw before, such as one that
     says of each part once that it is due: no frame that it has seen is dropped. With the policy
@@ -135,6 +150,19 @@ class BatchStage(Protocol):
 
     def run_batch(self, packets: Sequence[Packet]) -> Sequence[Packet]:
         """A packet for each of `packets` (1 to `batch`), in their order."""
+        ...
+
+
+@runtime_checkable
+class TakesTheRest(Protocol):
+    """A sink for events rather than for pictures."""
+
+    def tell(self, packet: Packet) -> None:
+        """Take what stages had left to tell when a stream ended.
+
+        The packet has these events and the stream's last frame once more, without its pixels.
+        Called before `close`, at most once for each stream.
+        """
         ...
 
 

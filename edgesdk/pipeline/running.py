@@ -20,8 +20,11 @@ FROM_SOURCE: dict[Policy, Box] = {"all": Box(4), "newest": Box(1, replace=True)}
 frame may wait."""
 TO_INFERENCE: dict[Policy, Box] = {"all": Box(1), "newest": Box(1, replace=True)}
 """The next input is ready when the model is free."""
+TO_BE_SEEN: dict[Policy, Box] = {"all": FROM_SOURCE["all"], "newest": Box(16, replace=True)}
+"""Where a stage ahead of inference remembers, an older frame is still worth something: a part that
+is seen late gets its verdict, one that is never seen gets none. 0.3 s at 50 fps."""
 REMEMBERED = Box(4)
-"""What a stage ahead of inference must not lose waits; a few, as parts come in bursts."""
+"""What that stage has seen is not lost: it waits for inference; a few, as parts come in bursts."""
 CLOSE_S = 1.0
 """For sinks, when the thread that uses them was left behind."""
 
@@ -40,7 +43,9 @@ class Running:
         self._boxes: list[Mailboxes[Parcel]] = []
         self._workers: list[Worker] = []
         self._inferring: Inferring | None = None
-        first = self._boxes_of([FROM_SOURCE[lane.policy] for lane in lanes])
+        first = self._boxes_of(
+            [(TO_BE_SEEN if lane.remembers else FROM_SOURCE)[lane.policy] for lane in lanes]
+        )
         for lane in lanes:
             name = f"source-{lane.label}" if lane.label else "source"
             self._workers.append(

@@ -88,5 +88,9 @@ class Collect:
         """Keep the events, not the pictures."""
         self.events.extend(packet.events)
 
+    def tell(self, packet: Packet) -> None:
+        """Keep these too."""
+        self.accept(packet)
+
     def close(self) -> None:
         """There is nothing to complete."""

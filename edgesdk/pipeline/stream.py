@@ -132,6 +132,12 @@ class Lane:
                 self._events.add(packet.events)
         return age_ns
 
+    def tell(self, packet: Packet) -> None:
+        """Events without a frame of their own went to the sinks."""
+        with self._lock:
+            if not self._sealed:
+                self._events.add(packet.events)
+
     def seal(self) -> None:
         """The run is over: what a thread that was left behind still holds counts as dropped."""
         with self._lock:

@@ -145,7 +145,8 @@ class EventCounts:
 
     def add(self, events: Iterable[Event]) -> None:
         """Count the events of one packet."""
-        self._events.update(event.counted_as for event in events)
+        places = (event.counted_as for event in events)
+        self._events.update(place for place in places if place is not None)
 
     def table(self) -> dict[str, dict[str, int]]:
         """Events by row and column, both sorted."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 from edgesdk.errors import EdgeError, UsageError
+from edgesdk.pipeline.event_files import kind_name
 from edgesdk.pipeline.packet import Event, Packet, field_value
 from edgesdk.sinks.facts import SinkFacts
 from edgesdk.sinks.messages import Message, Numbering, event_columns
@@ -43,7 +44,8 @@ class DatabaseOptions:
     """What may stand after the "?"."""
 
     table: str = ""
-    """Empty: the event's name in small letters."""
+    """Empty: the event's name in small letters. Further kinds are then named after theirs, and
+    otherwise TABLE_KIND."""
 
     def __post_init__(self) -> None:
         if self.table and not re.fullmatch(r"[A-Za-z_]\w*", self.table):
@@ -51,37 +53,57 @@ class DatabaseOptions:
 
 
 def make_sink(uri: SinkUri, facts: SinkFacts) -> DatabaseSink:
-    """Open or make the file and its table."""
-    table = uri.options(DatabaseOptions).table or facts.event.__name__.lower()
+    """Open or make the file and its tables."""
     check_file_place(uri.path)
-    return DatabaseSink(uri.name, uri.path, table, facts)
+    return DatabaseSink(uri.name, uri.path, uri.options(DatabaseOptions).table, facts)
+
+
+class _Table:
+    """One kind of event with its table."""
+
+    def __init__(self, name: str, event: type[Event]) -> None:
+        """Raises UsageError when the event's fields are no columns."""
+        self.name = name
+        self.event = event
+        self.columns = event_columns(event)
+        taken = set(self.columns) & set(OWN_COLUMNS)
+        if taken:
+            raise UsageError(
+                f"{event.__name__}: {', '.join(sorted(taken))} are columns of the table itself",
+                "rename the event's fields",
+            )
+        marks = ", ".join("?" * (len(OWN_COLUMNS) + len(self.columns)))
+        self.insert = f'INSERT INTO "{name}" VALUES ({marks})'
+
+    def row(self, message: Message) -> tuple[object, ...]:
+        """Of one event."""
+        own = (field_value(message.event, name) for name in self.columns)
+        return (message.id, message.stream, message.time_utc, *own)
 
 
 class DatabaseSink:
-    """Appends to a table with the event's columns, after its id, stream and wall time.
+    """A table for each kind of event: its columns after id, stream and wall time.
 
     A number that is none (NaN, infinity) is NULL.
     """
 
     def __init__(self, name: str, path: Path, table: str, facts: SinkFacts) -> None:
-        """Raises UsageError when the table is there with other columns, so nothing is mixed."""
+        """`table` is that of the first kind, and begins the names of the others; empty: each is
+        named after its kind.
+
+        Raises UsageError when a table is there with other columns, so nothing is mixed.
+        """
         self.name = name
         self._path = path
-        self._columns = list(event_columns(facts.event))
-        taken = set(self._columns) & set(OWN_COLUMNS)
-        if taken:
-            raise UsageError(
-                f"{facts.event.__name__}: {', '.join(sorted(taken))} are columns of the table"
-                " itself",
-                "rename the event's fields",
-            )
+        self._tables = [_Table(table or kind_name(facts.event), facts.event)]
+        prefix = f"{table}_" if table else ""
+        self._tables += [_Table(prefix + kind_name(event), event) for event in facts.others]
         self._numbering = Numbering(facts)
-        marks = ", ".join("?" * (len(OWN_COLUMNS) + len(self._columns)))
-        self._insert = f'INSERT INTO "{table}" VALUES ({marks})'
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = _connected(path)
-            self._prepare(table, facts.event)
+            for each in self._tables:
+                self._prepare(each)
         except (sqlite3.Error, OSError) as error:
             raise self._failed(error) from error
         self._worker = Worker(name, self._write, WAITING, COMMIT_S)
@@ -91,6 +113,10 @@ class DatabaseSink:
         for message in self._numbering.messages(packet):
             self._worker.put(message)
 
+    def tell(self, packet: Packet) -> None:
+        """The same for the rest."""
+        self.accept(packet)
+
     def close(self) -> None:
         """Write what waits and close the file."""
         try:
@@ -98,33 +124,31 @@ class DatabaseSink:
         finally:
             self._connection.close()
 
-    def _prepare(self, table: str, event: type[Event]) -> None:
-        rows = self._connection.execute(f'PRAGMA table_info("{table}")').fetchall()
+    def _prepare(self, table: _Table) -> None:
+        rows = self._connection.execute(f'PRAGMA table_info("{table.name}")').fetchall()
         found = [str(row[1]) for row in rows]
-        wanted = [*OWN_COLUMNS, *self._columns]
+        wanted = [*OWN_COLUMNS, *table.columns]
         if found and found != wanted:
             self._connection.close()
             raise UsageError(
-                f"{self._path}: its table {table!r} has the columns {', '.join(found)};"
+                f"{self._path}: its table {table.name!r} has the columns {', '.join(found)};"
                 f" the events of this app have {', '.join(wanted)}",
-                f"keep both: name another table (sqlite:{self._path}?table={table}_2)",
+                f"keep both: name another table (sqlite:{self._path}?table={table.name}_2)",
             )
-        hints = get_type_hints(event)
-        columns = ", ".join(f'"{name}" {_type(hints[name])}' for name in self._columns)
+        hints = get_type_hints(table.event)
+        columns = ", ".join(f'"{name}" {_type(hints[name])}' for name in table.columns)
         self._connection.execute(
-            f'CREATE TABLE IF NOT EXISTS "{table}" (id TEXT PRIMARY KEY, stream TEXT NOT NULL,'
+            f'CREATE TABLE IF NOT EXISTS "{table.name}" (id TEXT PRIMARY KEY, stream TEXT NOT NULL,'
             f" time_utc TEXT NOT NULL, {columns})"
         )
 
     def _write(self, messages: Sequence[Message]) -> None:
-        rows = [
-            (m.id, m.stream, m.time_utc, *(field_value(m.event, name) for name in self._columns))
-            for m in messages
-        ]
         try:
             with self._connection:
                 self._connection.execute("BEGIN")
-                self._connection.executemany(self._insert, rows)
+                for table in self._tables:
+                    rows = [table.row(m) for m in messages if type(m.event) is table.event]
+                    self._connection.executemany(table.insert, rows)
         except sqlite3.Error as error:
             raise self._failed(error) from error
 

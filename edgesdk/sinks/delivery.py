@@ -108,6 +108,10 @@ class Delivery:
             self._forget_oldest()
             self._changed.notify_all()
 
+    def tell(self, packet: Packet) -> None:
+        """The same for the rest."""
+        self.accept(packet)
+
     def close(self) -> None:
         """Store all on the disk, send for at most `flush_s`, end the threads.
 

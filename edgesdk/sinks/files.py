@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgesdk.pipeline.event_files import CsvEvents, JsonEvents, JsonLinesEvents
-from edgesdk.pipeline.packet import Packet
-from edgesdk.pipeline.protocols import Sink
+from edgesdk.pipeline.event_files import (
+    CsvEvents,
+    EventsByKind,
+    JsonEvents,
+    JsonLinesEvents,
+    kind_name,
+)
+from edgesdk.pipeline.packet import Event, Packet
+from edgesdk.pipeline.protocols import Sink, TakesTheRest
 from edgesdk.pipeline.sinks import VideoFile
 from edgesdk.sinks.facts import SinkFacts
 from edgesdk.sinks.messages import event_columns
 from edgesdk.sinks.places import check_file_place, check_no_source
 from edgesdk.sinks.uri import SinkUri
+
+EVENT_FILES: Mapping[str, Callable[[Path, Sequence[str]], Sink]] = {
+    "csv": CsvEvents,
+    "jsonl": JsonLinesEvents,
+    "json": JsonEvents,
+}
 
 
 @dataclass(frozen=True)
@@ -35,14 +48,22 @@ def make_sink(uri: SinkUri, facts: SinkFacts) -> Sink:
 
 def _sink(kind: str, path: Path, facts: SinkFacts) -> Sink:
     several = len(facts.streams) > 1
-    columns = (*event_columns(facts.event), *(("stream",) if several else ()))
-    if kind == "csv":
-        return CsvEvents(path, columns)
-    if kind == "jsonl":
-        return JsonLinesEvents(path, columns)
-    if kind == "json":
-        return JsonEvents(path, columns)
+    if kind in EVENT_FILES:
+        kinds = (facts.event, *facts.others)
+        return EventsByKind({k: _events(kind, _beside(path, k, facts), k, several) for k in kinds})
     return StreamVideos(path, facts) if several else VideoFile(path, facts.fps, facts.draw)
+
+
+def _beside(path: Path, event: type[Event], facts: SinkFacts) -> Path:
+    """Further kinds of event have files of their own beside the first."""
+    if event is facts.event:
+        return path
+    return path.with_name(f"{path.stem}-{kind_name(event)}{path.suffix}")
+
+
+def _events(kind: str, path: Path, event: type[Event], several: bool) -> Sink:
+    columns = (*event_columns(event), *(("stream",) if several else ()))
+    return EVENT_FILES[kind](path, columns)
 
 
 def _of_stream(path: Path, stream: str) -> Path:
@@ -81,6 +102,11 @@ class Named:
     def accept(self, packet: Packet) -> None:
         """Hand it on."""
         self._sink.accept(packet)
+
+    def tell(self, packet: Packet) -> None:
+        """Hand it on to a sink for events."""
+        if isinstance(self._sink, TakesTheRest):
+            self._sink.tell(packet)
 
     def close(self) -> None:
         """Hand it on."""

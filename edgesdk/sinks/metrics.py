@@ -72,8 +72,16 @@ class Metrics:
         figures.age.labels(stream).observe(age_ns / 1e9)
         for stage, spent_ns in packet.timings_ns.items():
             figures.stages.labels(stage).observe(spent_ns / 1e9)
+        self._count(packet, stream)
+
+    def tell(self, packet: Packet) -> None:
+        """Count what was left to tell at the end."""
+        self._count(packet, hide_password(stream_of(packet, self._only)))
+
+    def _count(self, packet: Packet, stream: str) -> None:
         for event in packet.events:
-            figures.events.labels(stream, *event.counted_as).inc()
+            if event.counted_as is not None:
+                self._figures.events.labels(stream, *event.counted_as).inc()
 
     def close(self) -> None:
         """Stop serving; the port is free at once."""

@@ -11,7 +11,7 @@ from typing import Protocol, cast, runtime_checkable
 
 from edgesdk.errors import EdgeError, UnknownName
 from edgesdk.pipeline.packet import Packet
-from edgesdk.pipeline.protocols import Flushing, Sink
+from edgesdk.pipeline.protocols import Flushing, Sink, TakesTheRest
 from edgesdk.sinks.facts import SinkFacts
 from edgesdk.sinks.uri import SinkUri, parse_uri
 
@@ -123,6 +123,11 @@ class OnceClosed:
     def accept(self, packet: Packet) -> None:
         """Hand it on."""
         self._sink.accept(packet)
+
+    def tell(self, packet: Packet) -> None:
+        """Hand it on to a sink for events."""
+        if isinstance(self._sink, TakesTheRest):
+            self._sink.tell(packet)
 
     def close(self) -> None:
         """Close it, unless it is."""

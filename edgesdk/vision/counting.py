@@ -1,44 +1,29 @@
 """Counting what crosses a line, once each (docs/concepts/counting.md).
 
-A track is on a side of the line once its centre is a band's width away from it. It has crossed
-when it is then on the other side, and when the path of its centre went through the line between
-its ends. What trembles on the line never leaves the band, and counts nothing.
+An object is on a side of the line once its centre (or foot) is a band's width away from it. It has
+crossed when it is then on the other side, and when its path went through the line between its
+ends. What trembles on the line never leaves the band, and counts nothing.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from edgesdk.detections import Detections
+from edgesdk.vision.anchor import anchor_of
+from edgesdk.vision.ground import Speed
 from edgesdk.vision.line import Line
-from edgesdk.vision.trail import Sighting, Trail
+from edgesdk.vision.paths import CountingSettings, Paths, Seen
+from edgesdk.vision.tracker import Confirmed
 
+__all__ = ["CountingSettings", "Crossing", "Line", "LineCounter"]
 
-@dataclass(frozen=True)
-class CountingSettings:
-    """How far is far enough, and how long to remember."""
-
-    band_sizes: float = 0.1
-    """A centre this near to the line is on neither side, in box sizes sqrt(w * h): boxes tremble
-    in proportion to their size."""
-    band_px: float = 2.0
-    """... and never less than this many pixels of the picture."""
-    handover_sizes: float = 0.5
-    """A track that begins this near to where another, lost one should be by now is the same
-    object under a new identity and goes on in its place; in box sizes. 0: never."""
-    handover_frames: int = 15
-    """... if it was lost no longer ago than this."""
-    forget_frames: int = 90
-    """A track unseen for longer is dropped; not less than the tracker's `lost_frames`."""
-
-    def __post_init__(self) -> None:
-        distances = (self.band_sizes, self.band_px, self.handover_sizes)
-        if min(*distances, self.handover_frames, self.forget_frames) < 0:
-            raise ValueError("distances and frames should not be negative")
+PLAUSIBLE_SIZES = 0.2
+"""A last sighting beyond the line is believed when it lies so near to where it was due: a track
+often ends by jumping onto a neighbour."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +34,7 @@ class Crossing:
     """In which its path met the line; it is reported some frames later, when that is sure."""
     track_id: int
     class_id: int
-    """What most of the track's detections so far said; of equals the one seen first."""
+    """What most of its detections so far said; of equals the one seen first."""
     label: str
     """Its name, or the number where there are no labels."""
     direction: str
@@ -57,10 +42,45 @@ class Crossing:
     x_px: float
     """Where its path met the line."""
     y_px: float
+    line: str = "line"
+    """The line's name."""
+    path: int = -1
+    """Which object, as `Paths` numbers them."""
+    speed: Speed | None = None
+    """Where a ground plane is given and it was long enough in view."""
+
+
+@dataclass
+class _Course:
+    """One object as the line sees it."""
+
+    seen: Seen
+    """Its last sighting."""
+    along: float
+    """Where it is, in pixels along the line from its start."""
+    beside: float
+    """Pixels from the line, to the right of it."""
+    side: int
+    """-1 left, 1 right: where it was last for sure, at first where it was first seen."""
+    doubtful: bool = False
+    """It got a new identity that lies on the other side than it should."""
+    met: float = math.nan
+    """Where its path last met the line, in pixels along it."""
+    met_frame: int = -1
+    beyond: int = 0
+    """Sightings clear of the line, on the other side, since the last one on this side."""
+
+    def move(self, seen: Seen, along: float, beside: float) -> None:
+        """Take in where it is now, and whether its path met the line on the way."""
+        if _side(self.beside) != _side(beside):
+            share = self.beside / (self.beside - beside)
+            self.met = self.along + share * (along - self.along)
+            self.met_frame = seen.frame
+        self.seen, self.along, self.beside = seen, along, beside
 
 
 class LineCounter:
-    """Counts crossings from tracked detections. Memory follows the tracks that are about."""
+    """Counts crossings from tracked detections. Memory follows the objects that are about."""
 
     def __init__(
         self,
@@ -71,26 +91,31 @@ class LineCounter:
         self.line = line
         self.labels = labels
         self.settings = settings or CountingSettings()
-        self._trails: dict[int, Trail] = {}
+        self._paths = Paths(self.settings)
+        self._courses: dict[int, _Course] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
 
-    def update(self, detections: Detections, frame_index: int) -> tuple[Crossing, ...]:
+    def update(
+        self, detections: Detections, frame_index: int, confirmed: Sequence[Confirmed] = ()
+    ) -> tuple[Crossing, ...]:
         """The crossings that this frame completes, in the order of the detections.
 
-        Call it for every frame, in order. Detections without a track (-1) are passed over.
+        Call it for every frame, in order. `confirmed` is the tracker's `confirmed_now`: what
+        happened before a track was sure counts too. Detections without a track (-1) are passed
+        over. Several counters can share the paths instead: see `take`.
         """
-        crossings: list[Crossing] = []
-        present = set(detections.track_id.tolist())
-        for row in np.flatnonzero(detections.track_id >= 0).tolist():
-            track_id, class_id = int(detections.track_id[row]), int(detections.class_id[row])
-            seen = self._sighting(detections.xyxy[row].tolist(), frame_index)
-            trail = self._follow(track_id, seen, present)
-            trail.votes[class_id] += 1
-            if self._crossed(trail):
-                crossings.append(self._crossing(track_id, trail))
-        self._forget(frame_index)
+        return self.take(self._paths.update(detections, frame_index, confirmed), self._paths.gone)
+
+    def take(self, seen: Sequence[Seen], gone: Sequence[int] = ()) -> tuple[Crossing, ...]:
+        """The same from `Paths.update` and `Paths.gone`. Use one of the two only."""
+        crossings = [c for each in seen for c in self._step(each)]
+        crossings += [c for path in gone for c in self._last(path)]
         self._counts.update((c.label, c.direction) for c in crossings)
         return tuple(crossings)
+
+    def finish(self) -> tuple[Crossing, ...]:
+        """After the last frame: the crossings that one more sighting would have made sure."""
+        return self.take((), tuple(self._courses))
 
     @property
     def totals(self) -> dict[str, int]:
@@ -109,66 +134,65 @@ class LineCounter:
 
     @property
     def remembered(self) -> int:
-        """How many tracks are remembered now."""
-        return len(self._trails)
+        """How many objects are remembered now."""
+        return len(self._courses)
 
-    def _sighting(self, box: list[float], frame: int) -> Sighting:
-        left, top, right, bottom = box
-        along, beside = self.line.locate(((left + right) / 2, (top + bottom) / 2))
-        return Sighting(along, beside, math.sqrt((right - left) * (bottom - top)), frame)
-
-    def _follow(self, track_id: int, seen: Sighting, present: set[int]) -> Trail:
-        """The trail of this track, or the one it takes over, with this sighting at its end."""
-        trail = self._trails.get(track_id)
-        if trail is None:
-            heir_of = self._predecessor(seen, present)
-            if heir_of is None:
-                trail = Trail(seen, seen.side)
-                self._trails[track_id] = trail
-                return trail
-            trail = self._trails[track_id] = self._trails.pop(heir_of)
+    def _step(self, seen: Seen) -> list[Crossing]:
+        along, beside = self.line.locate(anchor_of(seen.box, self.line.anchor))
+        course = self._courses.get(seen.path)
+        if course is None:
+            self._courses[seen.path] = _Course(seen, along, beside, _side(beside))
+            return []
+        if seen.promised is not None:
             # The new box may only lie elsewhere on an object that has not moved over the line.
-            trail.doubtful = trail.side == trail.expected(seen.frame).side != seen.side
-        trail.move(seen)
-        return trail
+            due = _side(self.line.locate(anchor_of(seen.promised, self.line.anchor))[1])
+            course.doubtful = course.side == due != _side(beside)
+        course.move(seen, along, beside)
+        if not self._is_sure(course):
+            return []
+        course.beyond += _side(beside) != course.side
+        return self._settle(course) if course.beyond >= self.settings.settle_sightings else []
 
-    def _predecessor(self, seen: Sighting, present: set[int]) -> int | None:
-        """The track that ended here just now, if there is one."""
-        best, nearest = None, self.settings.handover_sizes * seen.size
-        for track_id, trail in self._trails.items():
-            gap = seen.frame - trail.last.frame
-            if track_id not in present and gap <= self.settings.handover_frames:
-                expected = trail.expected(seen.frame)
-                distance = math.hypot(expected.along - seen.along, expected.beside - seen.beside)
-                if distance < nearest:
-                    best, nearest = track_id, distance
-        return best
-
-    def _crossed(self, trail: Trail) -> bool:
-        """Settle the side that the trail is on; True when that completes a crossing."""
-        seen, settings = trail.last, self.settings
-        needed = max(settings.band_px, settings.band_sizes * seen.size)
-        if trail.doubtful:
-            needed = max(needed, settings.handover_sizes * seen.size)
-        if abs(seen.beside) <= needed:
+    def _is_sure(self, course: _Course) -> bool:
+        """It is clear of the line; back on its own side it was never beyond."""
+        size = course.seen.size
+        needed = self.settings.band(size)
+        if course.doubtful:
+            needed = max(needed, self.settings.handover_sizes * size)
+        if abs(course.beside) <= needed:
             return False
-        before, trail.side, trail.doubtful = trail.side, seen.side, False
-        return before != trail.side and 0 <= trail.met <= self.line.length
+        if _side(course.beside) == course.side:
+            course.beyond, course.doubtful = 0, False
+        return True
 
-    def _crossing(self, track_id: int, trail: Trail) -> Crossing:
-        line, share = self.line, trail.met / self.line.length
-        class_id = trail.votes.most_common(1)[0][0]
+    def _settle(self, course: _Course) -> list[Crossing]:
+        """It is on the other side now, and has crossed if that was through the line."""
+        course.side, course.beyond, course.doubtful = -course.side, 0, False
+        return [self._crossing(course)] if 0 <= course.met <= self.line.length else []
+
+    def _last(self, path: int) -> list[Crossing]:
+        """What an object leaves behind that will not be seen again."""
+        course = self._courses.pop(path, None)
+        if course is None or not course.beyond or course.seen.surprise > PLAUSIBLE_SIZES:
+            return []
+        return self._settle(course)
+
+    def _crossing(self, course: _Course) -> Crossing:
+        line, share, seen = self.line, course.met / self.line.length, course.seen
+        class_id = seen.class_id
         return Crossing(
-            frame_index=trail.met_frame,
-            track_id=track_id,
+            frame_index=course.met_frame,
+            track_id=seen.track_id,
             class_id=class_id,
             label=self.labels[class_id] if class_id < len(self.labels) else str(class_id),
-            direction=line.forward if trail.side > 0 else line.backward,
+            direction=line.forward if course.side > 0 else line.backward,
             x_px=line.start[0] + share * (line.end[0] - line.start[0]),
             y_px=line.start[1] + share * (line.end[1] - line.start[1]),
+            line=line.name,
+            path=seen.path,
         )
 
-    def _forget(self, frame: int) -> None:
-        limit = frame - self.settings.forget_frames
-        for track_id in [i for i, trail in self._trails.items() if trail.last.frame < limit]:
-            del self._trails[track_id]
+
+def _side(beside: float) -> int:
+    """-1 left, 1 right; on the line itself is right."""
+    return -1 if beside < 0 else 1

@@ -1,22 +1,18 @@
-"""Pictures for people: boxes, trails, the counting line and its counts."""
+"""Pictures for people: boxes, trails, lines, zones and their counts."""
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
-from types import ModuleType
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgesdk._optional import require
 from edgesdk.detections import Detections
 from edgesdk.vision.line import Line
-
-Picture = NDArray[np.uint8]
-Color = tuple[int, int, int]
-Pixel = tuple[int, int]
+from edgesdk.vision.pen import Color, Pen, Picture, Pixel, pixel
+from edgesdk.vision.zone import Zone
 
 PALETTE: tuple[Color, ...] = (
     (0, 159, 230),
@@ -29,8 +25,9 @@ PALETTE: tuple[Color, ...] = (
 )
 """BGR of Okabe and Ito's colours, which colour-blind people can tell apart too; by class."""
 LINE_COLOR: Color = (80, 255, 255)
-DARK: Color = (24, 24, 24)
-LIGHT: Color = (250, 250, 250)
+ZONE_COLOR: Color = (230, 190, 90)
+ARROW = 0.05
+"""Length of a line's arrow, as a share of the picture's smaller side."""
 
 
 @dataclass(frozen=True)
@@ -45,42 +42,80 @@ class DrawSettings:
     """Draw boxes without a confirmed track too, thin and without text."""
 
 
+@dataclass(frozen=True)
+class Notes:
+    """What is written into a picture besides names and scores."""
+
+    corner: Mapping[str, int] = field(default_factory=dict)
+    """Counts by name, in the upper left corner."""
+    lines: Mapping[str, str] = field(default_factory=dict)
+    """At each line, by its name."""
+    zones: Mapping[str, str] = field(default_factory=dict)
+    """In each zone, by its name."""
+    tracks: Mapping[int, str] = field(default_factory=dict)
+    """At each box, by its track."""
+
+
 class Annotator:
     """Draws what was found onto copies of the pictures. Remembers only the recent trails."""
 
     def __init__(
         self,
         labels: tuple[str, ...] = (),
-        line: Line | None = None,
+        lines: Sequence[Line] = (),
+        zones: Sequence[Zone] = (),
+        regions: Sequence[Zone] = (),
         settings: DrawSettings | None = None,
     ) -> None:
+        """What lies outside all of `regions` is drawn darker; without regions, nothing."""
         self.labels = labels
-        self.line = line
+        self.lines = tuple(lines)
+        self.zones = tuple(zones)
+        self.regions = tuple(regions)
         self.settings = settings or DrawSettings()
         self._trails: dict[int, deque[tuple[int, Pixel]]] = {}
         self._frame = 0
 
     def __call__(
-        self, image: Picture, detections: Detections, totals: Mapping[str, int] | None = None
+        self, image: Picture, detections: Detections, notes: Notes | None = None
     ) -> Picture:
-        """A copy of `image` (BGR, (H, W, 3)) with boxes, trails, line and `totals` by direction.
+        """A copy of `image` (BGR, (H, W, 3)) with boxes, trails, lines, zones and `notes`.
 
         Detections are in pixels of that picture. Raises MissingExtra without OpenCV.
         """
-        pen = Pen(image.copy())
+        pen, notes = Pen(image.copy()), notes or Notes()
         self._remember(detections)
-        if self.line is not None:
-            pen.line(_pixel(self.line.start), _pixel(self.line.end), LINE_COLOR)
+        self._places(pen)
         for track_id, trail in self._trails.items():
             pen.path([place for _, place in trail], PALETTE[track_id % len(PALETTE)])
         # The strongest last, so that its text stays readable.
         for row in np.argsort(detections.score, kind="stable").tolist():
-            self._box(pen, detections, row)
-        if totals:
-            pen.panel([f"{name}  {count}" for name, count in totals.items()])
+            self._box(pen, detections, row, notes)
+        self._write(pen, notes)
         return pen.image
 
-    def _box(self, pen: Pen, detections: Detections, row: int) -> None:
+    def _places(self, pen: Pen) -> None:
+        if self.regions:
+            pen.dim_outside([_pixels(region) for region in self.regions])
+        for zone in self.zones:
+            pen.area(_pixels(zone), ZONE_COLOR, 0.2)
+        for line in self.lines:
+            pen.line(pixel(line.start), pixel(line.end), LINE_COLOR)
+            pen.arrow(*_arrow(line, pen.image), LINE_COLOR)
+
+    def _write(self, pen: Pen, notes: Notes) -> None:
+        for zone in self.zones:
+            if zone.name in notes.zones:
+                corners = np.array(zone.points)
+                pen.note(notes.zones[zone.name], pixel(tuple(corners.mean(axis=0))))
+        for line in self.lines:
+            if line.name in notes.lines:
+                # A quarter of the way along: in the middle is the arrow, and most of the traffic.
+                pen.note(notes.lines[line.name], pixel(_along(line, 0.2)))
+        if notes.corner:
+            pen.panel([f"{name}  {count}" for name, count in notes.corner.items()])
+
+    def _box(self, pen: Pen, detections: Detections, row: int, notes: Notes) -> None:
         box = np.rint(detections.xyxy[row]).astype(int).tolist()
         class_id, track_id = int(detections.class_id[row]), int(detections.track_id[row])
         tracked = track_id >= 0 or bool((detections.track_id < 0).all())
@@ -89,16 +124,17 @@ class Annotator:
         color = PALETTE[class_id % len(PALETTE)]
         pen.box(box, color, thin=not tracked)
         if tracked:
-            pen.label(self._texts(detections, row), box, color)
+            pen.label(self._texts(detections, row, notes.tracks.get(track_id, "")), box, color)
 
-    def _texts(self, detections: Detections, row: int) -> list[str]:
+    def _texts(self, detections: Detections, row: int, note: str) -> list[str]:
         """What to write over a box: the whole, and what is left of it over a small one."""
         class_id, track_id = int(detections.class_id[row]), int(detections.track_id[row])
         name = self.labels[class_id] if class_id < len(self.labels) else str(class_id)
         identity = f"#{track_id}" if track_id >= 0 else ""
         score = f"{detections.score[row]:.2f}" if self.settings.show_score else ""
-        whole = " ".join(part for part in (identity, name, score) if part)
-        return [whole, f"{identity} {name}".strip(), identity or name]
+        texts = [(identity, name, score, note), (identity, name, note), (identity, note)]
+        texts += [(identity, name)] if not note else []
+        return [" ".join(part for part in text if part) or name for text in texts]
 
     def _remember(self, detections: Detections) -> None:
         self._frame += 1
@@ -114,70 +150,18 @@ class Annotator:
                 del self._trails[track_id]
 
 
-class Pen:
-    """Strokes and letters whose size follows the picture's."""
-
-    def __init__(self, image: Picture) -> None:
-        self._cv2: ModuleType = require("cv2", "draw on pictures")
-        self.image = image
-        unit = max(min(image.shape[:2]) / 360, 0.75)
-        self._scale = 0.4 * unit
-        self._stroke = max(round(1.8 * unit), 1)
-        self._pad = max(round(3 * unit), 2)
-
-    def line(self, start: Pixel, end: Pixel, color: Color) -> None:
-        """A bright line with a dark rim, to be seen on any ground."""
-        for tint, width in ((DARK, self._stroke + 2), (color, self._stroke)):
-            self._cv2.line(self.image, start, end, tint, width, self._cv2.LINE_AA)
-
-    def path(self, points: list[Pixel], color: Color) -> None:
-        """A thin polyline."""
-        shape = np.array(points, np.int32).reshape(-1, 1, 2)
-        self._cv2.polylines(self.image, [shape], False, color, 1, self._cv2.LINE_AA)
-
-    def box(self, box: list[int], color: Color, thin: bool) -> None:
-        """A rectangle."""
-        width = 1 if thin else self._stroke
-        self._cv2.rectangle(self.image, box[:2], box[2:], color, width)
-
-    def label(self, texts: list[str], box: list[int], color: Color, ink: Color = DARK) -> None:
-        """The first text that fits a box's width (or else the last), above it or inside."""
-        room = 1.5 * (box[2] - box[0])
-        fitting = (text for text in texts if self._size(text)[0] <= room)
-        text = next(fitting, texts[-1])
-        width, height = self._size(text)
-        top = box[1] - height if box[1] >= height else box[1]
-        left = min(max(box[0], 0), max(self.image.shape[1] - width, 0))
-        self._text(text, (left, top), color, ink)
-
-    def panel(self, lines: list[str]) -> None:
-        """Lines of larger text in the upper left corner."""
-        scale, self._scale = self._scale, self._scale * 1.5
-        width = max(self._size(text)[0] for text in lines)
-        top = self._pad
-        for text in lines:
-            self._text(text, (self._pad, top), DARK, LIGHT, width)
-            top += self._size(text)[1]
-        self._scale = scale
-
-    def _size(self, text: str) -> Pixel:
-        (width, height), below = self._cv2.getTextSize(text, self._font, self._scale, 1)
-        return width + 2 * self._pad, height + below + self._pad
-
-    def _text(self, text: str, corner: Pixel, ground: Color, ink: Color, width: int = 0) -> None:
-        own, height = self._size(text)
-        (_, above), _ = self._cv2.getTextSize(text, self._font, self._scale, 1)
-        end = (corner[0] + (width or own), corner[1] + height)
-        self._cv2.rectangle(self.image, corner, end, ground, -1)
-        foot = (corner[0] + self._pad, corner[1] + above + self._pad // 2 + 1)
-        self._cv2.putText(
-            self.image, text, foot, self._font, self._scale, ink, 1, self._cv2.LINE_AA
-        )
-
-    @property
-    def _font(self) -> int:
-        return int(self._cv2.FONT_HERSHEY_SIMPLEX)
+def _pixels(zone: Zone) -> list[Pixel]:
+    return [pixel(point) for point in zone.points]
 
 
-def _pixel(point: tuple[float, float]) -> Pixel:
-    return round(point[0]), round(point[1])
+def _along(line: Line, share: float) -> tuple[float, float]:
+    (ax, ay), (bx, by) = line.start, line.end
+    return ax + share * (bx - ax), ay + share * (by - ay)
+
+
+def _arrow(line: Line, image: Picture) -> tuple[Pixel, Pixel]:
+    """From the middle of the line to its right, which is forward."""
+    x, y = _along(line, 0.5)
+    length = ARROW * min(image.shape[:2]) / math.dist(line.start, line.end)
+    dx, dy = line.end[0] - line.start[0], line.end[1] - line.start[1]
+    return pixel((x, y)), pixel((x - dy * length, y + dx * length))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-Point = tuple[float, float]
+from edgesdk.vision.anchor import Anchor, Point
 
 
 @dataclass(frozen=True)
@@ -23,19 +23,29 @@ class Line:
     """What to call a crossing from left to right."""
     backward: str = "up"
     """What to call a crossing from right to left."""
+    name: str = "line"
+    anchor: Anchor = "center"
+    """What has to go over it: the middle of the box, or its foot (the middle of the lower edge),
+    which is where the object stands on the ground."""
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(value) for value in (*self.start, *self.end)):
-            raise ValueError("the line's ends should be finite numbers")
+            raise ValueError(f"the line {self._ends} takes four finite numbers")
         if self.length < 1e-6:
-            raise ValueError("the line's start and end should differ")
+            raise ValueError(f"the line {self._ends} has no length: it begins where it ends")
         if self.forward == self.backward:
-            raise ValueError(f"both directions are called {self.forward!r}")
+            raise ValueError(
+                f"forward and backward should be two names, found {self.forward!r} for both"
+            )
 
     @property
     def length(self) -> float:
         """In pixels."""
         return math.dist(self.start, self.end)
+
+    @property
+    def _ends(self) -> str:
+        return "{:g},{:g},{:g},{:g}".format(*self.start, *self.end)
 
     def locate(self, point: Point) -> Point:
         """(along, beside): pixels along the line from its start, and from it to the right."""

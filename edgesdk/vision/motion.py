@@ -2,15 +2,17 @@
 
 Position and velocity of a centre along one axis are a state of two; the noise of both axes is
 the same fraction of the box's size. So the covariance, in units of that size, is the same for x
-and y: three numbers for a track instead of an 8 x 8 matrix. Width and height follow what is
-measured with the position's gain and have no velocity: one that is learned while a box is half
-hidden runs away. (Bar-Shalom, "Estimation with Applications to Tracking", 6.2; discrete white
-noise acceleration.)
+and y: three numbers for a track instead of an 8 x 8 matrix. They follow linear equations as the
+state does, so that one product with a 9 x 9 matrix moves all tracks on. Width and height follow
+what is measured with the position's gain and have no velocity: one that is learned while a box is
+half hidden runs away. (Bar-Shalom, "Estimation with Applications to Tracking", 6.2.2: continuous
+white noise acceleration, for which two steps of half the time are one step.)
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,108 +22,116 @@ from edgesdk.geometry import Boxes
 Doubles = NDArray[np.float64]
 Rows = NDArray[np.int64] | NDArray[np.bool_]
 
+_TO_CENTER = np.array([[0.5, 0, 0.5, 0], [0, 0.5, 0, 0.5], [-1, 0, 1, 0], [0, -1, 0, 1]])
+"""From left, top, right, bottom to centre x, y, width, height."""
+
 
 @dataclass(frozen=True)
 class MotionSettings:
     """How restless boxes and detectors are, as fractions of the box's size sqrt(w * h)."""
 
-    measured: float = 0.05
-    """Standard deviation of a detected centre. 1/20 as in SORT and ByteTrack."""
-    acceleration: float = 0.02
-    """Standard deviation of the change of velocity from frame to frame. Greater follows turns
-    and perspective faster, and coasts worse through an occlusion."""
-    first_velocity: float = 0.5
-    """Standard deviation of the unknown velocity of a new track, box sizes for each frame:
-    how far from its first place its second one may be."""
+    measured: float = 0.1
+    """Standard deviation of a detected centre. It is greater than the 1/20 of SORT and ByteTrack,
+    because a box that is half hidden is cut."""
+    acceleration: float = 0.3
+    """How much the velocity, in sizes a second, changes in a second (standard deviation). Greater
+    follows turns and perspective faster, and coasts worse through an occlusion."""
+    first_velocity: float = 10.0
+    """Standard deviation of the unknown velocity of a new track, in sizes a second: how far from
+    its first place its second one may be."""
 
     def __post_init__(self) -> None:
         if min(self.measured, self.acceleration, self.first_velocity) <= 0:
             raise ValueError("measured, acceleration and first_velocity should be positive")
 
 
-@dataclass(frozen=True, eq=False)
 class Motion:
-    """Estimates for N boxes, in pixels and pixels for each frame. Never written to."""
+    """Estimates for N boxes, which begin, are seen and end; in pixels and seconds."""
 
-    center: Doubles
-    """x, y; shape (N, 2)."""
-    size: Doubles
-    """Width, height; shape (N, 2)."""
-    velocity: Doubles
-    """Of the centre; shape (N, 2)."""
-    covariance: Doubles
-    """Position variance, covariance, velocity variance in units of w * h; shape (N, 3)."""
+    def __init__(self, settings: MotionSettings) -> None:
+        self._settings = settings
+        self._state = np.zeros((9, 0))
+        """Centre x, y; width, height; velocity x, y; then, in units of w * h, the position's
+        variance, its covariance with the velocity and the velocity's variance."""
 
-    @classmethod
-    def start(cls, boxes: Boxes, settings: MotionSettings) -> Motion:
-        """Estimates from one sighting each: at rest, but that is only a guess."""
-        center, size = _measured(boxes)
-        variance = [settings.measured**2, 0.0, settings.first_velocity**2]
-        return cls(center, size, np.zeros_like(center), np.tile(variance, (len(boxes), 1)))
-
-    def predict(self, frames: int, settings: MotionSettings) -> Motion:
-        """The estimates `frames` later."""
-        t, q = float(frames), settings.acceleration**2
-        pp, pv, vv = self.covariance.T
-        grown = [
-            pp + 2 * t * pv + t * t * vv + q * t**4 / 4,
-            pv + t * vv + q * t**3 / 2,
-            vv + q * t * t,
-        ]
-        center = self.center + self.velocity * t
-        return replace(self, center=center, covariance=np.stack(grown, axis=1))
-
-    def correct(self, rows: Rows, boxes: Boxes, settings: MotionSettings) -> Motion:
-        """The estimates after the boxes of `rows` (each at most once) were seen at `boxes`."""
-        center, size = _measured(boxes)
-        pp, pv, vv = self.covariance[rows].T
-        gain_p, gain_v = np.stack([pp, pv]) / (pp + settings.measured**2)
-        residual = center - self.center[rows]
-        out = replace(self, **{name: value.copy() for name, value in vars(self).items()})
-        out.center[rows] += gain_p[:, None] * residual
-        out.size[rows] += gain_p[:, None] * (size - self.size[rows])
-        out.velocity[rows] += gain_v[:, None] * residual
-        out.covariance[rows] = np.stack(
-            [(1 - gain_p) * pp, (1 - gain_p) * pv, vv - gain_v * pv], axis=1
-        )
-        return out
-
-    def select(self, rows: Rows) -> Motion:
-        """Only these rows."""
-        return Motion(
-            self.center[rows], self.size[rows], self.velocity[rows], self.covariance[rows]
-        )
-
-    def join(self, other: Motion) -> Motion:
-        """These rows, then those of `other`."""
-        return Motion(
-            np.concatenate([self.center, other.center]),
-            np.concatenate([self.size, other.size]),
-            np.concatenate([self.velocity, other.velocity]),
-            np.concatenate([self.covariance, other.covariance]),
-        )
+    def __len__(self) -> int:
+        return self._state.shape[1]
 
     @property
-    def boxes(self) -> Boxes:
-        """left, top, right, bottom; shape (N, 4)."""
-        half = self.size / 2
-        return np.concatenate([self.center - half, self.center + half], axis=1).astype(np.float32)
+    def center(self) -> Doubles:
+        """x, y in pixels; shape (2, N)."""
+        return self._state[:2]
 
-    def surprise(self, boxes: Boxes, settings: MotionSettings) -> Doubles:
-        """Distance of each centre to each of `boxes` in standard deviations; shape (N, M)."""
-        center, _ = _measured(boxes)
-        distance = np.linalg.norm(self.center[:, None] - center[None], axis=2)
-        spread = np.sqrt(self.covariance[:, 0] + settings.measured**2) * self.scale
+    @property
+    def velocity(self) -> Doubles:
+        """Of the centre, in pixels a second; shape (2, N)."""
+        return self._state[4:6]
+
+    @property
+    def covariance(self) -> Doubles:
+        """Position variance, covariance, velocity variance in units of w * h; shape (3, N)."""
+        return self._state[6:]
+
+    @property
+    def placed(self) -> Doubles:
+        """Centre x, y, width, height in pixels; shape (4, N)."""
+        return self._state[:4]
+
+    def begin(self, placed: Doubles) -> None:
+        """New ones after the others, from one sighting each (as of `measure`): at rest, but that
+        is only a guess."""
+        new = np.zeros((9, placed.shape[1]))
+        new[:4] = placed
+        new[6], new[8] = self._settings.measured**2, self._settings.first_velocity**2
+        self._state = np.concatenate([self._state, new], axis=1)
+
+    def predict(self, seconds: float) -> None:
+        """Go on by so much time."""
+        change, grown = _step(seconds, self._settings.acceleration)
+        self._state = change @ self._state
+        self._state[6:] += grown
+
+    def correct(self, rows: Rows, placed: Doubles) -> None:
+        """The boxes of `rows` (each at most once) were seen there (as of `measure`)."""
+        state = self._state[:, rows]
+        gain = state[6:8] / (state[6] + self._settings.measured**2)
+        residual = placed - state[:4]
+        state[:4] += gain[0] * residual
+        state[4:6] += gain[1] * residual[:2]
+        state[8] -= gain[1] * state[7]
+        state[6:8] *= 1 - gain[0]
+        self._state[:, rows] = state
+
+    def keep(self, rows: Rows) -> None:
+        """Only these rows go on."""
+        self._state = self._state[:, rows]
+
+    def surprise(self, placed: Doubles) -> Doubles:
+        """Distance of each centre to each of `placed` in standard deviations; shape (N, M)."""
+        distance = np.hypot(*(self.center[:, :, None] - placed[:2, None]))
+        spread = np.sqrt(self._state[6] + self._settings.measured**2) * scale(self.placed)
         ratio: Doubles = distance / spread[:, None]
         return ratio
 
-    @property
-    def scale(self) -> Doubles:
-        """sqrt(w * h) in pixels, at least 1; shape (N,)."""
-        scale: Doubles = np.sqrt(np.maximum(self.size.prod(axis=1), 1.0))
-        return scale
+
+def measure(boxes: Boxes) -> Doubles:
+    """Centre x, y, width, height of boxes, a column for each; shape (4, N)."""
+    placed: Doubles = _TO_CENTER @ boxes.T
+    return placed
 
 
-def _measured(boxes: Boxes) -> tuple[Doubles, Doubles]:
-    corners = boxes.astype(np.float64)
-    return (corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]
+def scale(placed: Doubles) -> Doubles:
+    """sqrt(w * h) in pixels, at least 1; shape (N,)."""
+    size: Doubles = np.sqrt(np.maximum(placed[2] * placed[3], 1.0))
+    return size
+
+
+@lru_cache(maxsize=64)
+def _step(seconds: float, acceleration: float) -> tuple[Doubles, Doubles]:
+    """What `predict` multiplies the state with, and what it adds to the covariance."""
+    t, q = seconds, acceleration**2
+    change = np.eye(9)
+    change[0, 4] = change[1, 5] = t
+    change[6, 7:] = 2 * t, t * t
+    change[7, 8] = t
+    return change, q * np.array([[t**3 / 3], [t * t / 2], [t]])

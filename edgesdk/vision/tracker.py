@@ -1,41 +1,51 @@
 """Identities over time: which box of this picture is which of the last ones.
 
-After ByteTrack (Zhang et al., arXiv:2110.06864): sure detections are matched to tracks first and
+After ByteTrack (Zhang et al., arXiv:2110.06864): sure detections choose their track first and
 unsure ones only prolong what is left, so that a vehicle is not lost when it is half hidden and a
-shadow does not become one. Between the two, a track may also take a sure detection that it does
-not overlap but that lies where its motion allows: what is small and fast never overlaps itself.
+shadow does not become one. A track may also take a sure detection that it does not overlap but
+that lies where its motion allows: what is small and fast never overlaps itself. And what could
+as well be somebody else, hidden just now behind it, is not given a name until that is settled.
 """
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgesdk.detections import Detections
 from edgesdk.errors import UsageError
-from edgesdk.geometry import Boxes, iou
-from edgesdk.vision.motion import Motion, MotionSettings
+from edgesdk.geometry import Boxes
+from edgesdk.vision.association import Indices, Mask, fit, match, second_names
+from edgesdk.vision.motion import Doubles, Motion, MotionSettings, measure, scale
 
-Indices = NDArray[np.int64]
+_ID, _BIRTH, _HITS, _MISSED = range(4)
 
 
 @dataclass(frozen=True)
 class TrackerSettings:
     """When boxes belong together, and when a track begins and ends."""
 
-    high_score: float = 0.4
-    """Detections from here on are matched first and may start a track; weaker ones, down to the
-    detector's own threshold, only prolong one."""
-    match_iou: float = 0.2
-    """Least overlap (IoU) of a sure detection with a track's predicted box."""
-    low_match_iou: float = 0.4
-    """Least overlap of an unsure detection: it must fit better to be believed."""
-    gate_sigma: float = 3.0
+    high_score: float = 0.5
+    """Detections from here on choose first and may begin a track; weaker ones, down to the
+    detector's own threshold, only prolong one. Lower for a detector that is seldom this sure."""
+    match_fit: float = 0.1
+    """Least fit of a sure detection with a track's predicted box: overlap (IoU) times overlap of
+    the heights."""
+    low_match_fit: float = 0.2
+    """Least fit of an unsure detection: it must fit better to be believed."""
+    recent_s: float = 0.5
+    """An unsure detection prolongs a track only when that was seen no longer ago than this: later
+    its place is too vague for a weak sign. And so long may a hidden track raise doubt."""
+    gate_sigma: float = 4.0
     """Without overlap, a sure detection may be this many standard deviations off; 0: never."""
-    gate_sizes: float = 2.0
+    gate_sizes: float = 1.5
     """... but never further than this many box sizes sqrt(w * h), however unsure the track is."""
+    doubt_fit: float = 0.4
+    """A detection that fits a hidden track worse than its own by no more than this could be
+    either: it prolongs its own but is given no id in this frame. 0: every one is given its id."""
     duplicate_iou: float = 0.7
     """A detection that overlaps a stronger one of another class by more than this is the same
     object under a second name and is left out; 1: never."""
@@ -50,16 +60,50 @@ class TrackerSettings:
             raise ValueError("min_hits should be 1 or more and lost_frames 0 or more")
 
 
+@dataclass(frozen=True, eq=False)
+class Confirmed:
+    """A track that got its id in this frame, and where it had been seen before it had one."""
+
+    track_id: int
+    frames: tuple[int, ...]
+    """Indices of the frames of its earlier sightings, growing; without the present frame."""
+    boxes: Boxes
+    """Where it was in each: left, top, right, bottom in pixels; shape (len(frames), 4)."""
+    class_ids: Indices
+    """What it was in each; shape (len(frames),)."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Past:
+    """A frame that is over: which detection was the next sighting of which track."""
+
+    frame: int
+    detections: Detections
+    birth: Indices
+    """Of each detection's track, -1 for none: the n-th that was ever begun, confirmed or not."""
+
+
 class Tracker:
     """Gives detections an identity. Same input, same ids; memory follows the live tracks only."""
 
-    def __init__(self, settings: TrackerSettings | None = None) -> None:
+    def __init__(self, settings: TrackerSettings | None = None, fps: float = 25.0) -> None:
+        """`fps` is the stream's: frames a second, before any are dropped.
+
+        Raises UsageError when it is not a positive number.
+        """
+        if not 0 < fps < math.inf:
+            raise UsageError(
+                f"a tracker cannot follow {fps:g} frames a second",
+                "give the stream's own rate, such as 25",
+            )
         self._settings = settings or TrackerSettings()
-        self._motion = Motion.start(np.zeros((0, 4), np.float32), self._settings.motion)
-        self._id = np.empty(0, np.int64)
-        self._hits = np.empty(0, np.int64)
-        self._missed = np.empty(0, np.int64)
-        self._next_id = 0
+        self._second = 1 / fps
+        self._motion = Motion(self._settings.motion)
+        self._tracks = np.empty((4, 0), np.int64)
+        """Id (-1: not confirmed), number of birth, sightings, frames since the last one."""
+        self._births = self._next_id = 0
+        self._past: deque[_Past] = deque(maxlen=self._settings.min_hits - 1)
+        self._newly: tuple[Confirmed, ...] = ()
         self._frame = -1
 
     def update(self, detections: Detections, frame_index: int | None = None) -> Detections:
@@ -70,19 +114,34 @@ class Tracker:
         again. Raises UsageError when the index does not grow.
         """
         self._advance(frame_index)
-        track_of = self._associate(detections)
-        known = (track_of >= 0) & (track_of < len(self._id))
-        self._see(track_of[known], detections.xyxy[known])
-        self._begin(detections.xyxy[(track_of >= 0) & ~known])
-        self._confirm()
-        ids = np.where(track_of >= 0, np.append(self._id, -1)[track_of], -1)
+        placed = measure(detections.xyxy)
+        track_of, doubtful = self._associate(detections, placed)
+        seen = np.flatnonzero(track_of >= 0)
+        self._see(track_of[seen], placed[:, seen])
+        self._newly = self._confirm()
+        named = np.full((2, len(detections)), -1)
+        named[:, seen] = self._tracks[: _BIRTH + 1, track_of[seen]]
+        ids, births = named
+        ids[doubtful] = -1
+        self._past.append(_Past(self._frame, detections, births))
         self._bury()
         return detections.with_tracks(ids)
 
     @property
+    def confirmed_now(self) -> tuple[Confirmed, ...]:
+        """The tracks that the last `update` confirmed, in the order of their ids.
+
+        Each with the sightings that `update` gave as -1 because it was not sure of them then. A
+        counter that takes them in before the present frame misses nothing that happened between
+        a track's first sighting and its confirmation. Empty when no track was confirmed. The
+        present sighting may itself be in doubt, and then has no id in this frame.
+        """
+        return self._newly
+
+    @property
     def live(self) -> int:
         """How many tracks are held now: confirmed, unconfirmed and lost ones."""
-        return len(self._id)
+        return self._tracks.shape[1]
 
     def _advance(self, frame_index: int | None) -> None:
         index = self._frame + 1 if frame_index is None else frame_index
@@ -93,91 +152,106 @@ class Tracker:
             )
         frames = index - self._frame if self._frame >= 0 else 1
         self._frame = index
-        self._motion = self._motion.predict(frames, self._settings.motion)
-        self._missed = self._missed + frames
+        if self.live:
+            self._motion.predict(frames * self._second)
+            self._tracks[_MISSED] += frames
 
-    def _associate(self, detections: Detections) -> Indices:
-        """Row of each detection's track; rows from the last on are new tracks, -1 is none."""
-        settings = self._settings
-        track_of = np.full(len(detections), -1, np.int64)
-        single = ~_second_names(detections, settings.duplicate_iou)
-        sure = single & (detections.score >= settings.high_score)
-        overlap = iou(self._motion.boxes, detections.xyxy)
-        _match(overlap, settings.match_iou, sure, track_of)
-        # Most frames leave nothing over for the second look, which costs as much as the first.
-        if settings.gate_sigma > 0 and (sure & (track_of < 0)).any():
-            _match(self._reachable(detections.xyxy), 1e-6, sure, track_of)
-        _match(overlap, settings.low_match_iou, single & ~sure, track_of)
+    def _associate(self, detections: Detections, placed: Doubles) -> tuple[Indices, Mask]:
+        """Row of each detection's track or -1, new tracks are begun; and whose name is in doubt."""
+        settings, score = self._settings, detections.score
+        track_of = np.full(len(score), -1, np.int64)
+        doubtful = np.zeros(len(score), np.bool_)
+        single = ~second_names(detections, settings.duplicate_iou)
+        sure = single & (score >= settings.high_score)
+        if self.live and len(score):
+            fits = fit(self._motion.placed, placed)
+            recent = self._tracks[_MISSED] <= max(1.0, settings.recent_s / self._second)
+            if not recent.all():
+                fits[np.ix_(~recent, ~sure)] = 0.0
+            least = np.where(sure, settings.match_fit, settings.low_match_fit)
+            least[~single] = np.inf
+            match(fits, least, sure, track_of)
+            self._reach(placed, sure, track_of)
+            doubtful = self._in_doubt(fits, track_of, recent)
         fresh = np.flatnonzero(sure & (track_of < 0))
-        track_of[fresh] = np.arange(len(fresh)) + len(self._id)
-        return track_of
+        if len(fresh):
+            track_of[fresh] = self.live + np.arange(len(fresh))
+            self._begin(placed[:, fresh])
+        return track_of, doubtful
 
-    def _reachable(self, boxes: Boxes) -> NDArray[np.float64]:
+    def _reach(self, placed: Doubles, sure: Mask, track_of: Indices) -> None:
+        """Match what lies where a track's motion allows, though they do not overlap."""
+        columns = np.flatnonzero(sure & (track_of < 0))
+        # Most frames leave nothing over for this second look, which costs as much as the first.
+        if not len(columns) or self._settings.gate_sigma <= 0:
+            return
+        near = np.full((self.live, len(track_of)), -1.0)
+        near[:, columns] = self._reachable(placed[:, columns])
+        match(near, np.full(len(track_of), 1e-6), sure, track_of)
+
+    def _reachable(self, placed: Doubles) -> Doubles:
         """1 where a box is just where its track should be, 0 and less where it cannot be."""
+        settings, tracks = self._settings, self._motion.placed
+        size = scale(tracks)[:, None]
+        ratio = size / scale(placed)
+        distance = np.hypot(*(tracks[:2, :, None] - placed[:2, None]))
+        possible = (distance <= settings.gate_sizes * size) & (ratio > 0.5) & (ratio < 2)
+        surprise = self._motion.surprise(placed)
+        return np.where(possible, 1 - surprise / settings.gate_sigma, 0.0)
+
+    def _in_doubt(self, fits: Doubles, track_of: Indices, recent: Mask) -> Mask:
+        """Which detections could as well be a confirmed track that is hidden in this frame."""
         settings = self._settings
-        surprise = self._motion.surprise(boxes, settings.motion)
-        size = np.sqrt(np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), 1.0))
-        ratio = self._motion.scale[:, None] / size[None]
-        centers = (boxes[:, :2] + boxes[:, 2:]) / 2
-        distance = np.linalg.norm(self._motion.center[:, None] - centers[None], axis=2)
-        near = distance <= settings.gate_sizes * self._motion.scale[:, None]
-        alike = (ratio > 0.5) & (ratio < 2)
-        return np.where(near & alike, 1 - surprise / settings.gate_sigma, 0.0)
+        hidden = (self._tracks[_ID] >= 0) & recent
+        hidden[track_of[track_of >= 0]] = False
+        if not hidden.any() or settings.doubt_fit <= 0:
+            return np.zeros(len(track_of), np.bool_)
+        own = fits[track_of, np.arange(len(track_of))]
+        other = fits[hidden].max(axis=0)
+        close: Mask = (other >= settings.match_fit) & (other > own - settings.doubt_fit)
+        return close & (track_of >= 0)
 
-    def _see(self, rows: Indices, boxes: Boxes) -> None:
-        self._motion = self._motion.correct(rows, boxes, self._settings.motion)
-        self._hits[rows] += 1
-        self._missed[rows] = 0
+    def _see(self, rows: Indices, placed: Doubles) -> None:
+        if len(rows):
+            self._motion.correct(rows, placed)
+            self._tracks[_HITS, rows] += 1
+            self._tracks[_MISSED, rows] = 0
 
-    def _begin(self, boxes: Boxes) -> None:
-        self._motion = self._motion.join(Motion.start(boxes, self._settings.motion))
-        self._id = np.append(self._id, np.full(len(boxes), -1))
-        self._hits = np.append(self._hits, np.ones(len(boxes), np.int64))
-        self._missed = np.append(self._missed, np.zeros(len(boxes), np.int64))
+    def _begin(self, placed: Doubles) -> None:
+        count = placed.shape[1]
+        new = np.zeros((4, count), np.int64)
+        new[_ID], new[_BIRTH] = -1, self._births + np.arange(count)
+        self._births += count
+        self._motion.begin(placed)
+        self._tracks = np.concatenate([self._tracks, new], axis=1)
 
-    def _confirm(self) -> None:
-        fresh = np.flatnonzero((self._id < 0) & (self._hits >= self._settings.min_hits))
-        self._id[fresh] = self._next_id + np.arange(len(fresh))
+    def _confirm(self) -> tuple[Confirmed, ...]:
+        waiting = (self._tracks[_ID] < 0) & (self._tracks[_HITS] >= self._settings.min_hits)
+        fresh = np.flatnonzero(waiting)
+        if not len(fresh):
+            return ()
+        self._tracks[_ID, fresh] = self._next_id + np.arange(len(fresh))
         self._next_id += len(fresh)
+        return tuple(self._early(*row) for row in self._tracks[: _BIRTH + 1, fresh].T.tolist())
+
+    def _early(self, track_id: int, birth: int) -> Confirmed:
+        found = [
+            (past.frame, past.detections[row])
+            for past in self._past
+            for row in np.flatnonzero(past.birth == birth)[:, None]
+        ]
+        boxes = [seen.xyxy for _, seen in found]
+        return Confirmed(
+            track_id,
+            tuple(frame for frame, _ in found),
+            np.concatenate([np.zeros((0, 4), np.float32), *boxes]),
+            np.concatenate([np.empty(0, np.int64), *(seen.class_id for _, seen in found)]),
+        )
 
     def _bury(self) -> None:
-        patience = np.where(self._id >= 0, self._settings.lost_frames, 0)
-        alive = self._missed <= patience
-        self._motion = self._motion.select(alive)
-        self._id, self._hits = self._id[alive], self._hits[alive]
-        self._missed = self._missed[alive]
-
-
-def _second_names(detections: Detections, duplicate_iou: float) -> NDArray[np.bool_]:
-    """Which detections lie on a stronger one of another class; of equals the first counts."""
-    score, class_id = detections.score, detections.class_id
-    if len(score) < 2 or (class_id == class_id[0]).all():
-        return np.zeros(len(score), np.bool_)
-    rank = np.empty(len(score), np.int64)
-    rank[np.argsort(-score, kind="stable")] = np.arange(len(score))
-    stronger = (rank[None] < rank[:, None]) & (class_id[None] != class_id[:, None])
-    overlap = iou(detections.xyxy, detections.xyxy) > duplicate_iou
-    second: NDArray[np.bool_] = (stronger & overlap).any(axis=1)
-    return second
-
-
-def _match(
-    fit: NDArray[np.floating], least: float, allowed: NDArray[np.bool_], track_of: Indices
-) -> None:
-    """Pair free tracks (rows) and free, allowed detections (columns), the best fit first.
-
-    Greedy and not optimal in the sum: a pair that fits very well is never torn apart to
-    rescue another one. Writes the row into `track_of`.
-    """
-    free = allowed & (track_of < 0)
-    if not free.any():
-        return
-    usable = (fit >= least) & free[None]
-    usable[track_of[track_of >= 0]] = False
-    rows, columns = np.nonzero(usable)
-    order = np.argsort(-fit[rows, columns], kind="stable")
-    used: set[int] = set()
-    for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
-        if row not in used and track_of[column] < 0:
-            track_of[column] = row
-            used.add(row)
+        missed = self._tracks[_MISSED]
+        patience = np.where(self._tracks[_ID] >= 0, self._settings.lost_frames, 0)
+        alive = missed <= patience
+        if not alive.all():
+            self._motion.keep(alive)
+            self._tracks = self._tracks[:, alive]

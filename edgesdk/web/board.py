@@ -72,6 +72,13 @@ class Board:
                     self._inspections.add(number, event)
         return number
 
+    def tell(self, packet: Packet) -> None:
+        """Take in events without a frame of their own."""
+        with self._lock:
+            number = self._stream_of(packet.frame.source)
+            for event in packet.events:
+                self._tell(event, number)
+
     def message(self) -> bytes:
         """Everything as JSON, for the page."""
         now_ns = self._clock_ns()
@@ -111,6 +118,8 @@ class Board:
         return self._by_name[name]
 
     def _tell(self, event: Event, stream: int) -> None:
+        if event.counted_as is None:
+            return  # It tells counts itself, in many rows at once.
         row, column = event.counted_as
         if (row, column) in self._counts or len(self._counts) < MOST_ROWS:
             self._counts[row, column] += 1

@@ -54,6 +54,10 @@ class WebPage:
         """Count it, and draw its picture when one is due."""
         self.pictures.offer(self._board.add(packet), packet)
 
+    def tell(self, packet: Packet) -> None:
+        """Show what was left to tell."""
+        self._board.tell(packet)
+
     def close(self) -> None:
         """Free the port, whoever looks."""
         self.pictures.close(1.0)

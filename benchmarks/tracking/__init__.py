@@ -1,0 +1,1 @@
+"""Trackers on the same detections: edgesdk and its peers."""
