@@ -22,7 +22,7 @@ LAYERS = [
         *("exports", "fieldreport", "anomaly"),
     },
     {"sinks", "web", "signals"},
-    {"inspection", "traffic"},
+    {"inspection", "traffic", "triage"},
     {"pipeline", "sim"},
     {"vision"},
     {"backends"},

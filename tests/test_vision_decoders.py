@@ -200,6 +200,46 @@ def test_classes_gives_probabilities_from_logits() -> None:
         assert found.top(2).tolist() == [2, 1]
 
 
+def test_classes_divides_logits_by_the_temperature() -> None:
+    # 2 ln 3 against 0 at temperature 2 are odds of 3 to 1.
+    found = classified({"type": "classes", "temperature": 2.0}, [2 * math.log(3), 0.0])
+    assert found.scores == pytest.approx([0.75, 0.25], abs=1e-6)
+
+
+@given(st.lists(st.floats(-50, 50, width=32), min_size=2, max_size=6), st.floats(0.1, 10))
+def test_a_temperature_changes_no_order(logits: list[float], temperature: float) -> None:
+    scores = classified({"type": "classes", "temperature": temperature}, logits).scores
+    assert scores[int(np.argmax(logits))] == scores.max()
+    assert scores.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_classes_says_the_same_by_place() -> None:
+    table = {"type": "classes", "temperature": 2.0, "heat": "heat"}
+    heat = np.zeros((1, 2, 2, 3), np.float32)
+    heat[0, 0, 1, 2] = 2 * math.log(3)
+    outputs: dict[str, Array] = {"logits": np.array([[2 * math.log(3), 0]]), "heat": heat}
+    found = make_decoder(table, "spec.toml", PRE).decode(outputs, SAME)
+    assert isinstance(found, Classification)
+    assert found.scores == pytest.approx([0.75, 0.25])
+    assert found.heat is not None
+    assert found.heat[0] == pytest.approx(np.array([[0.5, 0.5, 0.5], [0.5, 0.5, 0.75]]))
+    assert found.heat[1] == pytest.approx(1 - found.heat[0])
+    heat[:] = 9  # nothing of the outputs is kept
+    assert found.heat[0, 0, 0] == 0.5
+
+
+def test_classes_refuses_a_heat_map_of_other_classes_and_a_temperature_that_is_none() -> None:
+    outputs: dict[str, Array] = {"logits": np.zeros((1, 2)), "heat": np.zeros((1, 3, 4, 4))}
+    decoder = make_decoder({"type": "classes", "heat": "heat"}, "spec.toml", PRE)
+    with pytest.raises(ModelError, match=r"output 'heat' should have shape 1x2x\?x\?"):
+        decoder.decode(outputs, SAME)
+    for wrong in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(ConfigError, match="temperature should be a number above 0"):
+            make_decoder({"type": "classes", "temperature": wrong}, "spec.toml", PRE)
+    with pytest.raises(ConfigError, match="needs softmax"):
+        make_decoder({"type": "classes", "temperature": 2.0, "softmax": False}, "spec.toml", PRE)
+
+
 def test_classes_takes_probabilities_as_they_are() -> None:
     found = classified({"type": "classes", "softmax": False}, [0.2, 0.7, 0.1])
     assert found.scores == pytest.approx([0.2, 0.7, 0.1])

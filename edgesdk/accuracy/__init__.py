@@ -2,6 +2,7 @@
 
 from edgesdk.accuracy.bootstrap import compare
 from edgesdk.accuracy.classification import AnswerTable, TopOne
+from edgesdk.accuracy.confidence import Reliability, fit_temperature, reliability
 from edgesdk.accuracy.detection import CardTable, DetectionMetric, match
 from edgesdk.accuracy.output_error import OutputError
 from edgesdk.accuracy.reference import Measured, Reference
@@ -14,8 +15,11 @@ __all__ = [
     "Measured",
     "OutputError",
     "Reference",
+    "Reliability",
     "TopOne",
     "compare",
+    "fit_temperature",
     "match",
+    "reliability",
     "split",
 ]

@@ -1,4 +1,4 @@
-"""What a run needs besides a detector's run where the model inspects parts."""
+"""What a run needs where the model says something of whole pictures: of parts, or of frames."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from edgesdk.errors import ModelError, UsageError
-from edgesdk.pipeline import InspectParts
+from edgesdk.pipeline import ClassifyPictures, InspectParts
 from edgesdk.signals import Trigger, open_trigger
 from edgesdk.tensors import PictureRunner, Runner
+from edgesdk.vision.classification import Classification
 from edgesdk.vision.decoders import make_decoder
-from edgesdk.vision.inspector import Good, Inspector, ReadsParts
+from edgesdk.vision.inspected import Inspected
+from edgesdk.vision.inspector import Good, Inspector, Reads, Said
 
 if TYPE_CHECKING:  # it imports this module
     from edgesdk.apps.run import RunModel
@@ -25,37 +27,67 @@ EVEN = 0.5
 
 
 def inspection_of(chosen: RunModel) -> InspectParts | None:
-    """The stage that this model is run in, still without the model; None: it is a detector.
-
-    Raises ModelError for a classifier that has no class of good parts.
-    """
+    """The stage that this model is run in, still without the model; None: it is a detector."""
     table = chosen.spec.decoder
     if not table:
         return None
     task = make_decoder(table, chosen.where, chosen.spec.preprocess).task
     if task == "detect":
         return None
-    if task == "classify":
-        _good_class(chosen)
     threshold = table.get("threshold", EVEN if task == "classify" else None)
     return InspectParts(threshold)
 
 
-def make_inspector(
-    chosen: RunModel, runner: Runner, batch: int, pictures: PictureRunner | None = None
-) -> Inspector:
-    """The model that judges pictures of parts. Raises ModelError when it cannot."""
+def parts_reader(chosen: RunModel) -> Reads[Inspected]:
+    """How the outputs for a picture of a part are read.
+
+    Raises ModelError for a detector, and for a classifier that has no class of good parts.
+    """
     decoder = make_decoder(chosen.spec.decoder, chosen.where, chosen.spec.preprocess)
-    if len(chosen.model.inputs) != 1:
-        names = ", ".join(spec.name for spec in chosen.model.inputs)
-        raise ModelError(f"{chosen.where}: an inspection model has one input, found {names}")
     if decoder.task == "detect":
         raise ModelError(f"{chosen.where}: a detector inspects no pictures of parts")
-    reads: ReadsParts
-    if decoder.task == "classify":  # noqa: SIM108 - mypy follows the task only so
-        reads = Good(decoder, _good_class(chosen))
-    else:
-        reads = decoder
+    if decoder.task == "classify":
+        return Good(decoder, _good_class(chosen))
+    return decoder
+
+
+def make_inspector(
+    chosen: RunModel, runner: Runner, batch: int, pictures: PictureRunner | None = None
+) -> Inspector[Inspected]:
+    """The model that judges pictures of parts. Raises ModelError when it cannot."""
+    reads = parts_reader(chosen)
+    return _inspector(chosen, runner, reads, batch, pictures)
+
+
+def classification_of(chosen: RunModel) -> ClassifyPictures | None:
+    """The stage that a classifier is run in, still without it; None: the model is none."""
+    table = chosen.spec.decoder
+    if not table:
+        return None
+    task = make_decoder(table, chosen.where, chosen.spec.preprocess).task
+    return ClassifyPictures() if task == "classify" else None
+
+
+def make_classifier(
+    chosen: RunModel, runner: Runner, batch: int, pictures: PictureRunner | None = None
+) -> Inspector[Classification]:
+    """The model that classifies whole pictures. Raises ModelError when it cannot."""
+    decoder = make_decoder(chosen.spec.decoder, chosen.where, chosen.spec.preprocess)
+    if decoder.task != "classify":
+        raise ModelError(f"{chosen.where}: its decoder is for {decoder.task}, not for classes")
+    return _inspector(chosen, runner, decoder, batch, pictures)
+
+
+def _inspector(
+    chosen: RunModel,
+    runner: Runner,
+    reads: Reads[Said],
+    batch: int,
+    pictures: PictureRunner | None,
+) -> Inspector[Said]:
+    if len(chosen.model.inputs) != 1:
+        names = ", ".join(spec.name for spec in chosen.model.inputs)
+        raise ModelError(f"{chosen.where}: a model of pictures has one input, found {names}")
     name = chosen.model.inputs[0].name
     return Inspector(chosen.spec.preprocess, runner, name, reads, batch, pictures)
 

@@ -24,6 +24,7 @@ from edgesdk.pipeline import (
     SourceStats,
     Stage,
     Step,
+    Unread,
     blame,
 )
 
@@ -53,16 +54,16 @@ def code_for(
 ) -> list[tuple[Source, AppCode]]:
     """For each named source, what to read it by and the code for it.
 
-    `scene` has all but the size and the rate, which a camera tells with its first picture. One that
-    gives none in time joins when it does; there has to be one source at least within `wait_s`, and
-    a single one is waited for. Raises DataError when there is none.
+    `scene` has all but what the source tells, such as the size; a camera tells it with its first
+    picture. One that gives none in time joins when it does; there has to be one source at least
+    within `wait_s`, and a single one is waited for. Raises DataError when there is none.
     """
     _wait_for_some([source for _, source in named], wait_s)
     absent = {name for name, source in named if _absent(source)}
     if len(absent) == len(named):  # One camera, which its size waits for; or its size says why.
         absent = set()
     made = {
-        name: AppCode.of(app, name, _seen(scene, source))
+        name: AppCode.of(app, name, _seen(scene, name, source))
         for name, source in named
         if name not in absent
     }
@@ -176,14 +177,23 @@ def _late(app: App, name: str, camera: Camera, known: AppCode) -> tuple[Source, 
     program = LateProgram(known)
 
     def join() -> None:
-        program.join(AppCode.of(app, name, _seen(known.scene, camera)))
+        program.join(AppCode.of(app, name, _seen(known.scene, name, camera)))
 
     return LateSource(camera, join), AppCode(known.scene, program, program.stages())
 
 
-def _seen(scene: Scene, source: Source) -> Scene:
+def _seen(scene: Scene, name: str, source: Source) -> Scene:
     width, height = source.size
-    return replace(scene, width=width, height=height, fps=source.fps, live=source.live)
+    seen = replace(
+        scene,
+        width=width,
+        height=height,
+        fps=source.fps,
+        live=source.live,
+        count=source.count,
+        stream=name,
+    )
+    return replace(seen, unread=lambda: source.unread) if isinstance(source, Unread) else seen
 
 
 def _absent(source: Source) -> bool:

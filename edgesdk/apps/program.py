@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesdk.pipeline import Event, InspectParts, Packet, Stage, Step
+from edgesdk.pipeline import ClassifyPictures, Event, InspectParts, Packet, Sink, Stage, Step
 from edgesdk.signals import Trigger
 from edgesdk.vision.draw import Annotator
 
@@ -32,6 +33,15 @@ class Scene:
     trigger: Trigger | None = None
     """What fires for each part; None: the part's own passage through the picture. Owned and closed
     by whoever runs the app."""
+    classify: ClassifyPictures | None = None
+    """In a run of a classifier: the stage that fills in `packet.classification`, to be put among
+    the app's own stages. None: the model is no classifier."""
+    count: int | None = None
+    """How many frames the source promises; None: that is not known."""
+    unread: Callable[[], Mapping[str, str]] = dict
+    """Name -> reason of what the source could not read so far; whole once the run is over."""
+    stream: str = ""
+    """The source's name in a run of several; empty in other runs."""
     clock_ns: Callable[[], int] = time.monotonic_ns
     """What deadlines are measured with; in a replay it shows the time of then."""
     live: bool = False
@@ -61,6 +71,19 @@ class Program(Protocol):
 
     def draw(self, packet: Packet) -> NDArray[np.uint8]:
         """A new picture for the annotated video: BGR, of the size of the frame."""
+        ...
+
+
+@runtime_checkable
+class Writes(Protocol):
+    """A program that writes files of its own."""
+
+    def sinks(self) -> Sequence[Sink]:
+        """They take each packet after the last stage, and are closed however the run ends."""
+        ...
+
+    def files(self) -> Sequence[Path]:
+        """What to name at the end of a run, of what they write."""
         ...
 
 

@@ -14,10 +14,17 @@ from numpy.typing import NDArray
 
 from edgesdk.apps.cores import share_cores
 from edgesdk.apps.folder import App
-from edgesdk.apps.inspecting import inspection_of, make_inspector, trigger_of
+from edgesdk.apps.inspecting import (
+    classification_of,
+    inspection_of,
+    make_classifier,
+    make_inspector,
+    parts_reader,
+    trigger_of,
+)
 from edgesdk.apps.joining import AppCode, code_for, size_so_far
 from edgesdk.apps.naming import named_sources, of_stream
-from edgesdk.apps.program import Program, Scene, others_of
+from edgesdk.apps.program import Program, Scene, Writes, others_of
 from edgesdk.backends import load_backend, load_backend_for
 from edgesdk.backends.base import ShowProgress, no_progress
 from edgesdk.backends.pictures import pictures_of
@@ -26,6 +33,7 @@ from edgesdk.capture import Camera, Recovery
 from edgesdk.errors import ModelError, UsageError
 from edgesdk.model import Model, read_model
 from edgesdk.pipeline import (
+    ClassifyPictures,
     Flushing,
     Inference,
     InspectParts,
@@ -99,6 +107,8 @@ class RunModel:
     """None: a float model."""
     inspect: InspectParts | None = None
     """The stage that it works in, of a model that inspects parts; None: it is a detector."""
+    classify: ClassifyPictures | None = None
+    """The stage that it works in, of a classifier in an app that classifies whole pictures."""
 
 
 @dataclass(frozen=True)
@@ -152,13 +162,15 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
         for _, source in sources:
             if isinstance(source, Camera):
                 source.start()  # All at once.
-        chosen = replace(chosen, inspect=inspection_of(chosen))
-        scene = Scene(chosen.spec.labels, 0, 0, 0.0, chosen.inspect, trigger)
+        chosen = replace(chosen, inspect=inspection_of(chosen), classify=classification_of(chosen))
+        scene = Scene(chosen.spec.labels, 0, 0, 0.0, chosen.inspect, trigger, chosen.classify)
         coded = code_for(app, sources, scene, request.wait_s)
         streams = tuple(
             _stream(app, request, name, source, code)
             for (name, _), (source, code) in zip(sources, coded, strict=True)
         )
+        if _used(chosen.inspect, streams):
+            parts_reader(chosen)  # Its errors come before anything is begun.
         uris, written = _sink_uris(app, request), _written(streams)
         for path in written:
             check_no_source(path, [source.name for _, source in sources])
@@ -196,9 +208,12 @@ def _with_model(
     ):
         del engine  # its bytes are in the session now, and a board has one memory
         inference: Inference | None = None
-        if chosen.inspect is not None and all(chosen.inspect in own for _, own in streams):
+        if chosen.inspect is not None and _used(chosen.inspect, streams):
             inspector = make_inspector(chosen, session, batch, pictures.runner)
             chosen.inspect.load(inspector, shares.parallel)
+        elif chosen.classify is not None and _used(chosen.classify, streams):
+            classifier = make_classifier(chosen, session, batch, pictures.runner)
+            chosen.classify.load(classifier, batch, shares.parallel)
         else:
             detector = replace(make_detector(chosen, session), pictures=pictures.runner)
             wait_s = request.batch_wait_ms / 1e3
@@ -218,6 +233,11 @@ def _with_model(
         )
         prepared = tuple(stream for stream, _ in streams)
         yield PreparedRun(pipeline, chosen, prepared, opened, (*known, *pictures.warnings))
+
+
+def _used(stage: Stage | None, streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]]) -> bool:
+    """The apps of all streams have put this stage among their own."""
+    return stage is not None and all(stage in own for _, own in streams)
 
 
 def _facts(
@@ -345,6 +365,7 @@ def _stream(
     tables = event_files(events, kinds, bool(name)) if events else None
     files: list[Sink] = [tables] if tables else []
     files += [VideoFile(video, lambda: source.fps, program.draw)] if video else []
+    files += program.sinks() if isinstance(program, Writes) else []
     more = tables.paths[1:] if tables else ()
     return PreparedStream(name, source, program, events, video, tuple(files), more), code.stages
 

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from edgesdk import _config
 from edgesdk.apps import App, PreparedRun
+from edgesdk.apps.program import Writes
 from edgesdk.cli._console import console as make_console
 from edgesdk.cli._run_tables import (
     counts_table,
@@ -157,7 +158,9 @@ def _files(run: PreparedRun, summary: RunSummary) -> list[Path]:
     streams = zip(run.streams, summary.streams, strict=True)
     made = [prepared for prepared, figures in streams if figures.frames_processed]
     files = [(each.events, *each.more_events, each.video) for each in made]
-    return [path for paths in files for path in paths if path is not None]
+    programs = (each.program for each in made)
+    own = [path for each in programs if isinstance(each, Writes) for path in each.files()]
+    return [*(path for paths in files for path in paths if path is not None), *own]
 
 
 def _first(paths: Sequence[Path | None]) -> str | None:

@@ -1,5 +1,6 @@
 """Frames from a source through stages into sinks, timed, bounded and stoppable."""
 
+from edgesdk.pipeline.classify import ClassifyPictures
 from edgesdk.pipeline.detect import Inference, Step, detect_stages
 from edgesdk.pipeline.errors import StageError, blame
 from edgesdk.pipeline.event_files import event_file, event_files
@@ -18,6 +19,7 @@ from edgesdk.pipeline.protocols import (
     Stage,
     StateChange,
     TakesTheRest,
+    Unread,
     Watched,
 )
 from edgesdk.pipeline.sinks import Collect, VideoFile
@@ -34,6 +36,7 @@ from edgesdk.pipeline.summary import (
 
 __all__ = [
     "BatchStage",
+    "ClassifyPictures",
     "Collect",
     "Event",
     "Finishing",
@@ -59,6 +62,7 @@ __all__ = [
     "StreamSummary",
     "TakesTheRest",
     "ThreadLoad",
+    "Unread",
     "VideoFile",
     "Watched",
     "blame",

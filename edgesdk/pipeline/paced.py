@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from edgesdk.frames import Frame
-from edgesdk.pipeline.protocols import Source
+from edgesdk.pipeline.protocols import Source, Unread
 
 
 class Paced:
@@ -36,6 +36,11 @@ class Paced:
             if self._stopped.wait(max(start_ns + frame.time_ns - now_ns, 0) / 1e9):
                 return
             yield replace(frame, captured_ns=time.monotonic_ns())
+
+    @property
+    def unread(self) -> Mapping[str, str]:
+        """What the other source passed over, where it can say."""
+        return self._source.unread if isinstance(self._source, Unread) else {}
 
     def stop(self) -> None:
         """End it, also while it waits for the next frame's time."""

@@ -12,6 +12,7 @@ from edgesdk.detections import Detections
 from edgesdk.frames import Frame
 from edgesdk.geometry import Placement
 from edgesdk.tensors import Array
+from edgesdk.vision.classification import Classification
 from edgesdk.vision.parts import Part
 
 
@@ -56,6 +57,8 @@ class Packet:
     parts: tuple[Part, ...] = ()
     """On an inspection line: the parts that are due in this frame, most often none; after the stage
     "inspection" with what the model says of each of their pictures."""
+    classification: Classification | None = None
+    """What a classifier says of the whole picture, after the stage "classification"."""
     events: tuple[Event, ...] = ()
     tensors: Mapping[str, Array] = field(default_factory=dict)
     """The model's inputs, then its outputs; empty again after decoding."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 from edgesdk.capture.stats import SourceState, SourceStats, StateChange
@@ -21,6 +21,7 @@ __all__ = [
     "Stage",
     "StateChange",
     "TakesTheRest",
+    "Unread",
     "Watched",
 ]
 
@@ -66,6 +67,16 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Free the device or file; called after the last frame, in the thread that iterated."""
+        ...
+
+
+@runtime_checkable
+class Unread(Protocol):
+    """A source that passes over what it cannot read, and can say what that was."""
+
+    @property
+    def unread(self) -> Mapping[str, str]:
+        """Name -> reason of the pictures passed over so far; whole once the iteration is over."""
         ...
 
 

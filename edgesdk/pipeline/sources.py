@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -121,6 +121,11 @@ class PictureSource:
 
     def stop(self) -> None:
         """Its next picture always comes soon."""
+
+    @property
+    def unread(self) -> Mapping[str, str]:
+        """Name -> reason of the pictures that could not be read so far."""
+        return dict(self._pictures.skipped)
 
     def close(self) -> None:
         """Say what was left out."""

@@ -14,6 +14,9 @@ class Classification:
 
     scores: NDArray[np.float32]
     """Shape (C,); probabilities if the decoder's `softmax` or the model made them so."""
+    heat: NDArray[np.float32] | None = None
+    """The same by place, shape (C, h, w), over the whole picture; coarser than it, and 0 for what
+    the model was not shown. None: it does not say where."""
 
     def top(self, k: int = 1) -> NDArray[np.int64]:
         """Indices of the k best classes, best first; of equal scores the lower index first."""

@@ -1,10 +1,10 @@
-"""From pictures of parts to what an inspection model says of them."""
+"""From pictures to what a model says of each as a whole."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,14 @@ from edgesdk.vision.classification import Classification
 from edgesdk.vision.decoders import ClassDecoder
 from edgesdk.vision.inspected import Inspected
 
+Said = TypeVar("Said")
+Said_co = TypeVar("Said_co", covariant=True)
 
-class ReadsParts(Protocol):
-    """A decoder of the task "inspect"."""
 
-    def decode(self, outputs: Mapping[str, Array], placement: Placement) -> Inspected:
+class Reads(Protocol[Said_co]):
+    """A decoder whose answer is about the whole picture: of the task "inspect" or "classify"."""
+
+    def decode(self, outputs: Mapping[str, Array], placement: Placement) -> Said_co:
         """What the outputs for one picture say. Raises ModelError when they are not its head's."""
         ...
 
@@ -41,28 +44,28 @@ class Good:
 
 
 @dataclass(frozen=True)
-class Inspector:
-    """An inspection model with everything around it: `inspector(pictures)` judges each."""
+class Inspector(Generic[Said]):
+    """A model with everything around it: `inspector(pictures)` says something of each."""
 
     preprocess: Preprocess
     runner: Runner
     """A session, opened and closed by whoever made it."""
     input_name: str
     """Of the model's only input."""
-    decoder: ReadsParts
+    decoder: Reads[Said]
     batch: int = 1
     """So many pictures go in at once, always: a batch that is not full repeats its last one."""
     pictures: PictureRunner | None = None
     """Does preprocessing and inference in one; None: the CPU preprocesses."""
 
-    def __call__(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Inspected]:
+    def __call__(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Said]:
         """What the model says of each picture, BGR uint8 of shape (h, w, 3), in their order."""
-        found: list[Inspected] = []
+        found: list[Said] = []
         for start in range(0, len(pictures), self.batch):
             found += self._look(pictures[start : start + self.batch])
         return found
 
-    def _look(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Inspected]:
+    def _look(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Said]:
         if self.pictures is not None and self.batch == 1:
             outputs, placement = self.pictures.run_picture(pictures[0])
             return [self.decoder.decode(outputs, placement)]

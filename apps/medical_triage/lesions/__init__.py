@@ -1,0 +1,1 @@
+"""What train.py and score.py are made of."""
