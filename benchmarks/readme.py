@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from benchmarks.app_figures import anomaly, inspection, tracking
 from benchmarks.pipeline.figures import pipeline
 
 ROOT = Path(__file__).parent.parent
@@ -24,6 +25,9 @@ def rendered() -> str:
     sections = (
         quantization(_read("quantization")),
         counting(_read("counting")),
+        tracking(_read("tracking")),
+        inspection(_read("inspection")),
+        anomaly(_read("anomaly")),
         pipeline(_read("pipeline")),
     )
     return "\n".join(line for lines in sections for line in (*lines, ""))
@@ -159,27 +163,27 @@ def _failures(rows: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def counting(report: dict[str, Any]) -> list[str]:
-    """Wrong counts, simulated and real."""
-    simulated = [row for row in report["rows"] if "true_crossings" in row]
-    real = [row for row in report["rows"] if "counted" in row]
-    total = sum(row["true_crossings"] for row in simulated)
-    lines = [
-        f"Counting ({_source(report)}):",
-        "",
-        "| | float | INT8 |",
-        "|---|---|---|",
+    """Missed and extra crossings, simulated and real."""
+    figures = [report["summary"][precision] for precision in ("fp32", "int8")]
+    scenes, total = figures[0]["scenes"], figures[0]["true_crossings"]
+    rows = [
+        (
+            f"simulated road, {scenes} scenes of 2 minutes, {total} crossings: missed or extra",
+            [f"{f['wrong']} ({f['wrong_share']:.2%})" for f in figures],
+        ),
+        ("... scenes without any error", [f"{f['scenes_without_error']}" for f in figures]),
+        ("... counted as another class", [f"{f['misnamed']}" for f in figures]),
     ]
-    for key, words in {
-        "wrong_by_direction": "wrong by direction",
-        "wrong_by_class_and_direction": "wrong by class and direction (a wrong class is two)",
-    }.items():
-        wrong = [sum(row[p][key] for row in simulated) for p in ("fp32", "int8")]
-        title = f"simulated road, {len(simulated)} scenes, {total} crossings: {words}"
-        lines.append(f"| {title} | {wrong[0]} | {wrong[1]} |")
-    counted = {row["precision"]: row["counted"] for row in real}
-    shown = [f"{c.get('down', 0)} down, {c.get('up', 0)} up" for c in counted.values()]
-    lines.append(f"| real road, YOLOX-nano; 8 cross, all down | {shown[0]} | {shown[1]} |")
-    return lines
+    for name, words in {"vehicles": "the carried detector", "yolox-nano": "YOLOX-nano"}.items():
+        counted = [r["counted"] for r in report["road"] if r["detector"] == name]
+        shown = [f"{c['down']} down, {c['up']} up" for c in counted] or [
+            "not measured",
+            "not measured",
+        ]
+        rows.append((f"real road, {words}; 8 cross, all down", shown))
+    lines = [f"| {title} | {' | '.join(cells)} |" for title, cells in rows]
+    head = ["| | float | INT8 |", "|---|---|---|"]
+    return [f"Counting, matched one by one ({_source(report)}):", "", *head, *lines]
 
 
 def _source(report: dict[str, Any]) -> str:

@@ -39,6 +39,7 @@ from edgesdk.report import (
     read_machine,
 )
 from edgesdk.report.measure import Stages
+from edgesdk.sim import simulated_pictures
 from edgesdk.spec import ModelSpec
 from edgesdk.tensors import Array, Floats, PictureRunner, TensorSpec
 from edgesdk.vision.decoders import make_decoder
@@ -61,7 +62,7 @@ class BenchRequest:
     bundle: Path
     backend: str = "onnxruntime"
     source: str = ""
-    """Folder, tar, npz or video whose first 32 pictures are taken in turn; empty: noise."""
+    """Folder, tar, npz, video or sim://..., its first 32 pictures in turn; empty: noise."""
     threads: int = 0
     """Of the backend; 0: its own choice."""
     settings: MeasureSettings = field(default_factory=MeasureSettings)
@@ -210,9 +211,10 @@ def material_of(spec: ModelSpec | None, session: Session, source: str) -> Materi
     if not source:
         words = f"synthetic noise {NOISE_WIDTH}x{NOISE_HEIGHT}"
         return Material(noise_pictures(), words, (_NOISE_NOTE,) if spec.decoder else ())
-    pictures = open_pictures(source)
+    pictures = simulated_pictures(source) if "://" in source else open_pictures(source)
     images = [picture.image for picture in islice(pictures, MAX_PICTURES)]
-    return Material(images, f"{len(images)} pictures of {Path(source).name}, {_sizes(images)}")
+    shown = source if "://" in source else Path(source).name
+    return Material(images, f"{len(images)} pictures of {shown}, {_sizes(images)}")
 
 
 def noise_pictures() -> list[Image]:

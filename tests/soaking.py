@@ -124,7 +124,7 @@ def _run(seconds: float, folder: Path, port: int) -> tuple[RunSummary, NDArray[n
     sinks = (
         f"jsonl:{folder / 'events.jsonl'}",
         f"sqlite:{folder / 'events.db'}",
-        f"snapshots:{folder / 'shots'}?every=5&max=20",
+        f"snapshots:{folder / 'shots'}?every=5s&max=20",
         *served,
     )
     sources = (

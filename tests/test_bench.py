@@ -72,6 +72,13 @@ def test_three_stages_are_measured_and_the_bundle_is_named(path: Path) -> None:
     assert found.provenance.software.backend == "reference"
 
 
+def test_a_simulated_line_is_a_source_of_pictures(path: Path) -> None:
+    found = bench(request_of(path, "sim://line?frames=80&rate=600&width=320&height=180"))
+    said = found.provenance.subject.input
+    assert "pictures of sim://line?frames=80" in said
+    assert "synthetic-input" not in [finding.code for finding in found.findings]
+
+
 def test_the_report_says_cpu_and_never_that_it_ran_on_the_target(path: Path) -> None:
     statement = bench(request_of(path)).provenance.statement
     assert statement.startswith("measured on this machine's CPU (")

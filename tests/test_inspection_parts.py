@@ -148,6 +148,30 @@ def test_parts_that_touch_are_due_apart_and_say_so() -> None:
     assert {part.error for _, part in found} == {CROWDED}
 
 
+def test_a_gap_in_which_parts_may_have_passed_unseen_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def gap(frames: int) -> str:
+        caplog.clear()
+        look = finder()
+        for index, places in enumerate(moving(10, 121, [(-55 - 110 * i, 90) for i in range(12)])):
+            if not 30 < index < 30 + frames:
+                look(packet(picture(places), index))
+        return caplog.text
+
+    # At 10 px a frame and 25 fps a part of 60 px is wholly in the 480 px for 42 frames, 1.68 s.
+    assert gap(40) == ""
+    assert "no frame for 1.8 s: parts may have passed unseen" in gap(45)
+
+
+def test_why_a_part_fails_is_said_once_for_each_reason(caplog: pytest.LogCaptureFixture) -> None:
+    look = finder(size_px=(10.0, 20.0))
+    due(look, moving(10, 90, [(-55 - 110 * i, 90) for i in range(4)]))
+    (told,) = (record.message for record in caplog.records)
+    assert told.startswith("part 0 cannot be judged: " + CROWDED)
+    assert "(parts.size_px allows 10 to 20 px)" in told
+
+
 def test_a_part_that_touched_another_only_for_a_while_is_judged_by_its_own_views() -> None:
     frames = moving(10, 60, [(-55, 90)])
     for index in range(20, 28):  # Something lies against it.
@@ -289,6 +313,7 @@ def scene_of(source: SimSource | FaultySource) -> LineScene:
         "sim://line?frames=100&rate=1200&fps=25&seed=8",
         "sim://line?frames=200&rate=600&fps=50&drop=0.2&seed=6",
         "sim://line?frames=250&rate=300&fps=50&corrupt=0.02&drop=0.05&seed=9",
+        "sim://line?frames=300&rate=240&fps=50&corrupt=0.05&drop=0.1&seed=3",
     ],
 )
 def test_each_simulated_part_is_due_once_and_where_it_is(uri: str) -> None:

@@ -73,7 +73,7 @@ def test_built_for_a_board_at_int8_it_judges_the_same(app: App, tmp_path: Path) 
     order = BuildOrder(
         device="orin",
         model=str(APP),
-        data="sim://line?seed=101&defects=0&rate=1200&fps=25&frames=300&light=drift",
+        data="sim://line?seed=101&defects=0&rate=1200&fps=25&frames=350&light=drift&noise=5",
         out=out,
     )
     request, path = resolve(order)

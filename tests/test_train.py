@@ -12,7 +12,11 @@ import numpy as np
 import onnx
 import pytest
 
+from benchmarks.counting.runs import built, counted
 from edgesdk._optional import available
+from edgesdk._resources import assets_folder
+from edgesdk.apps import load_app
+from edgesdk.bundle import Precision
 from edgesdk.geometry import iou
 from edgesdk.preprocess import Preprocess
 from edgesdk.sim import LABELS, TrafficScene, TrafficSettings
@@ -48,6 +52,18 @@ def test_the_note_beside_the_model_is_about_this_model() -> None:
     assert note["held_out"]["map"] >= 0.75
 
 
+def test_the_model_card_states_the_digest_and_the_figures_that_were_measured() -> None:
+    note = json.loads(MODEL.with_suffix(".json").read_text())
+    card = (MODEL.parent / "MODEL_CARD.md").read_text()
+    assert note["sha256"] in card
+    parts = ("held_out", "held_out_road_against_teacher", "coco_val_pictures_with_vehicles")
+    for part in parts:
+        row = [f"{note[part][name]:.3f}" for name in ("map", "map50", "map_medium")]
+        assert f"| {' | '.join(row)} | {note[part]['boxes']} |" in card, part
+    for fact in ("steps", "batch", "seed", "minutes", "rate", "torch"):
+        assert str(note[fact]) in card, fact
+
+
 @pytest.mark.parametrize("light", ["day", "overcast", "dusk", "night"])
 def test_the_carried_model_finds_the_vehicles_of_a_scene_it_never_saw(light: str) -> None:
     reason = "needs onnxruntime: pip install 'edgesdk[cpu]'"
@@ -70,13 +86,53 @@ def test_the_carried_model_finds_the_vehicles_of_a_scene_it_never_saw(light: str
     assert extra <= 0.15 * wanted
 
 
+def _train(*given: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(APP / "train.py"), *map(str, given)]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("there", [(), ("video/road_8_vehicles.mp4", "models/yolox_nano_416.onnx")])
+def test_training_without_the_real_pictures_says_what_is_missing_and_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...]
+) -> None:
+    if not (available("torch") and available("pycocotools") and available("onnxruntime")):
+        pytest.skip("needs torch: pip install 'edgesdk[torch,cpu,video,accuracy]'")
+    for name in there:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.setenv("EDGESDK_ASSETS", str(tmp_path if there else tmp_path / "none"))
+    done = _train("--out", tmp_path / "small.onnx")
+    assert done.returncode == 1
+    assert "EDGESDK_ASSETS" in done.stderr
+    assert "--only-simulated" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "small.onnx").exists()
+
+
 def test_the_training_script_writes_a_model_of_the_same_interface(tmp_path: Path) -> None:
     if not (available("torch") and available("pycocotools") and available("onnxruntime")):
         pytest.skip("needs torch: pip install 'edgesdk[torch,cpu,video,accuracy]'")
     out = tmp_path / "small.onnx"
-    given = ["--steps", "1", "--batch", "2", "--threads", "1", "--out", str(out)]
-    subprocess.run([sys.executable, str(APP / "train.py"), *given], check=True, capture_output=True)
+    given = ["--only-simulated", "--steps", "1", "--batch", "2", "--threads", "1", "--out", out]
+    done = _train(*given)
+    assert done.returncode == 0, done.stderr
     check_interface(onnx.load(out))
     note = json.loads(out.with_suffix(".json").read_text())
     assert note["steps"] == 1
     assert np.isfinite(note["held_out"]["map50"])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_the_carried_model_counts_the_eight_vehicles_of_a_real_road(
+    precision: Precision, tmp_path: Path
+) -> None:
+    """It was trained on frames from 300 on: the first five vehicles it has never seen."""
+    assets = assets_folder()
+    if assets is None or not (assets / "video" / "road_8_vehicles.mp4").is_file():
+        pytest.skip("needs road_8_vehicles.mp4: set EDGESDK_ASSETS")
+    bundle = built(str(APP), precision, "", tmp_path)
+    app = load_app(APP).with_settings({"line": [0.0, 220.0, 640.0, 220.0]})
+    found = counted(app, str(assets / "video" / "road_8_vehicles.mp4"), bundle)
+    assert {one.direction for one in found} == {"down"}
+    near = [15, 70, 122, 172, 232, 411, 470, 705]
+    assert [one.time_s * 24 for one in found] == pytest.approx(near, abs=24)

@@ -31,7 +31,7 @@ OUTPUT = click.Path(dir_okay=False, path_type=Path)
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--backend", default="onnxruntime", show_default=True, help="What runs the model.")
-@click.option("--source", default="", help="Folder, tar, npz or video. Without it: noise.")
+@click.option("--source", default="", help="Folder, tar, npz, video or sim://... Else noise.")
 @click.option(
     "--iterations",
     type=click.IntRange(2, MAX_ITERATIONS),

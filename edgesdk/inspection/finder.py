@@ -67,13 +67,16 @@ class PartFinder:
         self._next = 0
         self._begun = False
         self._deaf = ""
-        self._told = False
+        self._told = self._gap_told = False
+        self._last_s = math.inf
+        self._crowded = True
+        self._troubles_told: set[str] = set()
 
     def __call__(self, packet: Packet) -> Packet:
         """The packet with the parts that are due in it, and the boxes of all parts seen."""
         frame = packet.frame
         found = [each for each in self._belt.find(frame.image) if self._is_whole(each.box)]
-        self._follow([self._seen(frame, each) for each in found], frame)
+        self._follow([self._seen(frame, each) for each in self._believed(found)], frame)
         self._recognize()
         parts = self._passing(frame) if self._fired is None else self._triggered(frame)
         self._let_go()
@@ -81,6 +84,8 @@ class PartFinder:
 
     def _follow(self, seen: list[Seen], frame: Frame) -> None:
         time_s = frame.time_ns / 1e9
+        self._tell_gap(time_s - self._last_s)
+        self._last_s = time_s
         again, fresh = self._following.update(seen, time_s)
         for track in (*again, *fresh):
             track.keep(track.last, self.station_px, self._settings.views)
@@ -88,6 +93,24 @@ class PartFinder:
             for track in fresh:  # Who lay beyond the station when the run began passed before it.
                 track.passed = track.along_px >= self.station_px
         self._begun = True
+
+    def _believed(self, found: list[Sighting]) -> list[Sighting]:
+        """Nothing where all that is seen touches at once and did not a frame ago: a garbled picture
+        looks like that, and would move the parts. Twice in a row it is believed."""
+        before, self._crowded = self._crowded, bool(found) and all(s.crowded for s in found)
+        return [] if self._crowded and not before else found
+
+    def _tell_gap(self, gap_s: float) -> None:
+        """Once, when a part may have come and gone between two frames, and no trigger tells."""
+        moved_px = (self._following.speed_px_s or 0.0) * gap_s
+        room_px = self._length_px - self._settings.size_px[1]
+        if moved_px > room_px and self._fired is None and not self._gap_told:
+            self._gap_told = True
+            _log.warning(
+                "no frame for %.1f s: parts may have passed unseen, as in any gap of more than"
+                " %.1f s; dead_after of a reject output should be shorter",
+                *(gap_s, room_px * gap_s / moved_px),
+            )
 
     def _recognize(self) -> None:
         """What was judged, then lost, and comes up again beyond the station keeps its number."""
@@ -156,8 +179,18 @@ class PartFinder:
     def _part(self, track: Track, due_ns: int) -> Part:
         track.passed, track.number = True, self._number()
         trouble = track.views[0].trouble
+        self._tell(track.number, trouble)
         alike = [seen.view for seen in track.views if bool(seen.trouble) == bool(trouble)]
         return Part(track.number, due_ns, tuple(alike), trouble)
+
+    def _tell(self, number: int, trouble: str) -> None:
+        """Why a part cannot be judged, once for each reason."""
+        if trouble and trouble not in self._troubles_told:
+            self._troubles_told.add(trouble)
+            _log.warning(
+                "part %d cannot be judged: %s (parts.size_px allows %g to %g px)",
+                *(number, trouble, *self._settings.size_px),
+            )
 
     def _number(self) -> int:
         self._next += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgesdk.errors import UsageError
 from edgesdk.pipeline import Sink
 from edgesdk.signals.modbus import LAST, ModbusLink, ModbusPlace, check_connection, modbus_place
 from edgesdk.signals.output import Output
@@ -52,6 +53,15 @@ class ModbusWire:
     """Coils and registers of one PLC."""
 
     def __init__(self, place: ModbusPlace, options: ModbusOutputOptions) -> None:
+        """Raises UsageError for an address that is named twice, MissingExtra without pymodbus."""
+        named = [(place.table, place.address), ("register", options.part_register)]
+        named += [
+            ("coil", address)
+            for address in (options.pass_coil, options.ready_coil, options.heartbeat_coil)
+        ]
+        used = [each for each in named if each[1] != NONE]
+        if len(set(used)) < len(used):
+            raise UsageError(f"{place.shown}: each coil and register can be named once")
         self.shown = place.shown
         self.slow_s = place.timeout_s
         self._place = place

@@ -5,12 +5,16 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 from edgesdk.errors import UsageError
 from edgesdk.sinks.uri import parse_uri
 
 FILES = frozenset(("jsonl", "csv", "json", "video"))
 """Kinds of sinks that write one file from its beginning."""
+
+WIRES = frozenset(("modbus", "gpio"))
+"""Kinds of sinks that hold a wire."""
 
 
 def check_file_place(path: Path) -> None:
@@ -45,12 +49,22 @@ def check_no_source(path: Path, sources: Iterable[str]) -> None:
 
 
 def check_written_once(uris: Iterable[str], written: Iterable[Path]) -> None:
-    """Raises UsageError when two of the sinks, or one and the files `written`, are the same file.
+    """Raises UsageError when two of the sinks, or one and the files `written`, are the same file,
+    or two are the same wire: each would undo what the other says.
 
     A database may be shared, for it has a table for each.
     """
     seen = {path.resolve() for path in written}
+    wires: set[tuple[str, ...]] = set()
     for sink in map(parse_uri, uris):
+        if sink.kind in WIRES:
+            unit = dict(parse_qsl(sink.query)).get("unit", "")
+            wire = (sink.kind, sink.host, str(sink.port or ""), sink.place, unit)
+            if wire in wires:
+                raise UsageError(
+                    f"{sink.shown} would be written by two sinks", "give each a wire of its own"
+                )
+            wires.add(wire)
         if sink.kind in FILES and sink.place:
             if sink.path.resolve() in seen:
                 raise UsageError(f"{sink.path} would be written by two sinks", "name another file")

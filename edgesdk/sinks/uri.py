@@ -132,6 +132,8 @@ def _value(kind: object, text: str, *, seconds: bool) -> object:
         found = re.fullmatch(r"(\d+(?:\.\d+)?)([a-z]*)", text)
         if not found or (found[2] and not seconds) or found[2] not in _UNIT_S:
             raise ValueError("a duration such as 500ms, 10s or 5min" if seconds else "a number")
+        if seconds and not found[2] and float(found[1]):
+            raise ValueError("a duration such as 500ms, 10s or 5min, with its unit")
         return float(found[1]) * _UNIT_S[found[2]]
     if kind is Path or Path in typing.get_args(kind):
         return Path(text).expanduser()

@@ -14,6 +14,7 @@ import edgesdk.sinks.opening
 from edgesdk.errors import EdgeError, MissingExtra, UnknownName, UsageError
 from edgesdk.pipeline import Packet
 from edgesdk.sinks import open_sink, open_sinks, opened_sinks
+from edgesdk.sinks.places import check_written_once
 from edgesdk.sinks.uri import hide_password, parse_uri
 from tests.sinks.samples import facts, leftovers, packet
 
@@ -187,3 +188,12 @@ def test_a_relative_place_and_a_home_are_understood() -> None:
     assert parse_uri("sqlite:out/e.db?table=x").path == Path("out/e.db")
     assert parse_uri("sqlite:/var/e.db").path == Path("/var/e.db")
     assert parse_uri("sqlite:~/e.db").path == Path(os.path.expanduser("~/e.db"))  # noqa: PTH111
+
+
+def test_two_sinks_on_one_wire_are_refused_for_each_would_undo_what_the_other_says() -> None:
+    one = "modbus://plc/coil/3?stream=a"
+    check_written_once([one, "modbus://plc/coil/4?stream=b", "modbus://plc/coil/3?unit=2"], [])
+    with pytest.raises(UsageError, match="modbus://plc/coil/3 would be written by two sinks"):
+        check_written_once([one, "modbus://plc/coil/3?stream=b"], [])
+    with pytest.raises(UsageError, match=r"gpio:18\?delay=1s would be written by two sinks"):
+        check_written_once(["gpio:18", "gpio:18?delay=1s"], [])

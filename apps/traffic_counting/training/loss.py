@@ -7,7 +7,7 @@ import torch.nn.functional as fn
 
 from edgesdk.sim import LABELS
 from edgesdk.vision.decoders.yolox import grids
-from training.pictures import HEIGHT, WIDTH, Example
+from training.example import HEIGHT, WIDTH, Example
 
 STRIDES = (8, 16, 32)
 
@@ -25,7 +25,8 @@ class Loss:
         centre = (raw[..., :2] + self._cell) * self._stride
         half = raw[..., 2:4].clamp(max=5).exp() * self._stride / 2
         boxes = torch.cat([centre - half, centre + half], 2)
-        objectness, total, count = torch.zeros(raw.shape[:2]), torch.zeros(()), 0
+        objectness, asked = torch.zeros(raw.shape[:2]), torch.ones(raw.shape[:2])
+        total, count = torch.zeros(()), 0
         for i, example in enumerate(truth):
             target, classes = torch.from_numpy(example.boxes), torch.from_numpy(example.classes)
             rows, which = self._assign(boxes[i].detach(), raw[i].detach(), target, classes)
@@ -35,10 +36,17 @@ class Loss:
             total = total + fn.binary_cross_entropy_with_logits(
                 raw[i, rows, 5:], wanted, reduction="sum"
             )
-            objectness[i, rows] = 1.0
+            asked[i, self._within(torch.from_numpy(example.unsure))] = 0.0
+            objectness[i, rows] = asked[i, rows] = 1.0
             count += len(rows)
-        found = fn.binary_cross_entropy_with_logits(raw[..., 4], objectness, reduction="sum")
+        found = fn.binary_cross_entropy_with_logits(raw[..., 4], objectness, asked, reduction="sum")
         return (total + found) / max(count, 1)
+
+    def _within(self, boxes: torch.Tensor) -> torch.Tensor:
+        """Rows whose middle lies in one of the boxes."""
+        middle = self._centre[None]
+        inside = (middle > boxes[:, None, :2]) & (middle < boxes[:, None, 2:])
+        return inside.all(2).any(0)
 
     def _assign(
         self, boxes: torch.Tensor, raw: torch.Tensor, target: torch.Tensor, classes: torch.Tensor

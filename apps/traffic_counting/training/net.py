@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import onnx
 import onnxruntime
 import torch
 import torch.nn.functional as fn
+from onnx import numpy_helper
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -69,6 +71,37 @@ class Net(nn.Module):  # type: ignore[misc]
         levels = zip(self.heads, (f8, f16, f32), strict=True)
         maps = [self.out(head(f)).flatten(2) for head, f in levels]
         return torch.cat(maps, 2).transpose(1, 2)
+
+
+def restore(net: Net, path: Path, images: torch.Tensor) -> None:
+    """Give the net the weights of an exported file, so that it can be trained on.
+
+    The file has batch normalisation folded into its convolutions. Here it is unfolded again: each
+    gets the mean and deviation of its convolution over `images`, BGR 0..1 (B, 3, H, W), and the
+    scale and offset that undo them. The net then answers as the file does.
+    """
+    stored = {
+        t.name: torch.tensor(numpy_helper.to_array(t)) for t in onnx.load(path).graph.initializer
+    }
+    stored["net.stem.0.weight"] *= 255
+    hooks = []
+    for name, module in net.named_modules():
+        if isinstance(module, Block):
+            conv, norm = module[0], module[1]
+            conv.weight.data = stored[f"net.{name}.0.weight"]
+            offset = stored[f"net.{name}.0.bias"]
+            hooks.append(norm.register_forward_pre_hook(partial(_unfold, offset)))
+    net.out.weight.data, net.out.bias.data = stored["net.out.weight"], stored["net.out.bias"]
+    with torch.no_grad():
+        net.train()(images)
+    for hook in hooks:
+        hook.remove()
+
+
+def _unfold(offset: torch.Tensor, norm: nn.BatchNorm2d, inputs: tuple[torch.Tensor]) -> None:
+    var, mean = torch.var_mean(inputs[0], dim=(0, 2, 3), unbiased=False)
+    norm.weight.data, norm.bias.data = (var + norm.eps).sqrt(), offset + mean
+    norm.running_mean, norm.running_var = mean, var
 
 
 class Exported(nn.Module):  # type: ignore[misc]

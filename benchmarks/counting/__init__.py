@@ -1,0 +1,1 @@
+"""Counted against true crossings, one by one."""
