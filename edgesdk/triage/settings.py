@@ -24,7 +24,10 @@ class TriageSettings:
     def __post_init__(self) -> None:
         if not 0.5 < self.sure <= 1:
             raise ValueError(f"sure should be above 0.5 and at most 1, found {self.sure:g}")
-        if not 0 <= self.ruled_out < 0.5:
-            raise ValueError(f"ruled_out should be 0 to below 0.5, found {self.ruled_out:g}")
+        if not 0 < self.ruled_out < 0.5:
+            raise ValueError(
+                f"ruled_out should be above 0 and below 0.5, found {self.ruled_out:g}:"
+                " at 0 no class is ever ruled out"
+            )
         if len(set(self.order)) < len(self.order):
             raise ValueError(f"order should name each label once, found {', '.join(self.order)}")

@@ -78,7 +78,7 @@ def test_what_is_just_below_a_limit_does_not_look_as_if_it_were_at_it() -> None:
 WEIGHTS = st.lists(st.floats(1e-6, 1), min_size=40, max_size=40)
 
 
-@given(WEIGHTS, st.floats(0.51, 1), st.floats(0, 0.49))
+@given(WEIGHTS, st.floats(0.51, 1), st.floats(1e-6, 0.49))
 def test_what_is_uncertain_is_never_behind_a_sure_picture_that_may_wait(
     weights: list[float], sure: float, ruled_out: float
 ) -> None:
@@ -88,6 +88,7 @@ def test_what_is_uncertain_is_never_behind_a_sure_picture_that_may_wait(
     scores = np.array(weights) / sum(weights)
     event = judged(*scores.tolist(), ranker=ranker)
     waits = judged(*[0.0] * 39, 1.0, name="waits", ranker=ranker)
+    assert waits.urgent_for == "c39"
     if event.status == "uncertain":
         assert event.urgent_for != "c39"
         assert ranker.ordered([waits, event])[0] is event
@@ -104,6 +105,7 @@ def test_an_order_of_other_labels_is_an_error_before_anything_runs(order: tuple[
     [
         ({"sure": 0.5}, "sure should be above 0.5"),
         ({"ruled_out": 0.5}, "ruled_out should be"),
+        ({"ruled_out": 0.0}, "no class is ever ruled out"),
         ({"order": ("a", "a")}, "once"),
     ],
 )
