@@ -34,7 +34,7 @@ from edgesdk.apps import Scene, load_app
 from edgesdk.backends import load_backend
 from edgesdk.frames import Frame
 from edgesdk.model import read_model
-from edgesdk.pipeline import Packet, Pipeline, detect_stages, event_file
+from edgesdk.pipeline import Packet, Pipeline, detect_stages, event_files
 from edgesdk.tensors import Array
 from edgesdk.video import read_video
 from edgesdk.vision.decoders import make_decoder
@@ -125,7 +125,7 @@ def edgesdk_round(
     assert decoder.task == "detect"
     detector = Detector(spec.preprocess, Recorded(answers), "images", decoder)
     with tempfile.TemporaryDirectory() as folder:
-        sinks = [event_file(Path(folder) / "events.jsonl", program.event)]
+        sinks = [event_files(Path(folder) / "events.jsonl", (program.event, *program.others))]
         sinks += [Drawing(program.draw)] if draws else []  # type: ignore[list-item]
         stages = (*detect_stages(detector), *program.stages())
         Pipeline(source, stages, sinks).run()
