@@ -48,3 +48,9 @@ def test_a_model_that_knows_none_of_them_is_refused_with_what_it_knows() -> None
 
 def test_a_class_beyond_the_models_labels_is_passed_over() -> None:
     assert len(ClassMap.of(("car",), COCO).select(found(99, 2))) == 1
+
+
+def test_a_model_without_labels_such_as_one_of_inspection_is_told_what_it_lacks() -> None:
+    with pytest.raises(UsageError, match="names no classes") as error:
+        ClassMap.of(("car",), ())
+    assert "labels = " in error.value.hint

@@ -34,10 +34,15 @@ class ClassMap:
         UnknownName for any other that is, and UsageError when none is there.
         """
         names = dict(wanted) if isinstance(wanted, Mapping) else {name: name for name in wanted}
+        if not known:
+            raise UsageError(
+                "the model names no classes, so none can be counted by its name",
+                "is it a detector? one without labels gets them in its spec: labels = [...]",
+            )
         if not set(names) & set(known):
             raise UsageError(
                 f"the model knows none of the classes to count: {', '.join(names)}",
-                f"it knows {', '.join(known[:12]) or 'no labels'}; choose with --set classes=[...]",
+                f"it knows {', '.join(known[:12])}; choose with --set classes=[...]",
             )
         for name in names:
             if name not in known and name not in optional:
