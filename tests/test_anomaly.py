@@ -311,3 +311,12 @@ def test_a_good_class_that_a_net_does_not_have_is_refused() -> None:
 def test_settings_of_a_decoder_that_make_no_sense_are_refused(table: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="spec: "):
         make_decoder({**SEGMENTATION, **table}, "spec", PREPROCESS)
+
+
+def test_masks_that_lie_beside_pictures_are_not_learned_as_good_parts(tmp_path: Path) -> None:
+    folder = write_parts(tmp_path / "line", range(20))
+    cv2.imwrite(str(folder / "0003.jpg"), part(3))  # And 0003.png is now what lies beside it.
+    with pytest.raises(DataError, match="masks") as error:
+        fit(open_pictures(folder), backbone(), SMALL)
+    assert "0003.jpg and 0003.png" in error.value.message
+    assert "/*.jpg'" in error.value.hint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from edgesdk._progress import Progress, silent
 from edgesdk.accuracy.false_rejects import FEWEST, Threshold, find_threshold
@@ -82,15 +83,27 @@ def _learn(
     """The bank, and the keys of the pictures in it."""
     count = _count(pictures)
     sampler = PlaceSampler(round(count * (1 - settings.held_out)))
-    learned = []
+    learned, before = [], Path()
     with _looking(described, backbone) as look:
         for number, picture in enumerate(progress(pictures, "learn", count)):
+            before = _no_mask(Path(picture.name), before)
             if not held_out(number, count, settings):
                 sampler.add(look(picture)[DESCRIPTION][0])
                 learned.append(picture_key(picture.image))
     if len(learned) < FEWEST:
         raise _too_few(pictures, len(learned), "learn from")
     return sampler.bank(settings.components, settings.bank, progress), learned
+
+
+def _no_mask(name: Path, before: Path) -> Path:
+    """`name`, unless it is a second file to the picture that came before it."""
+    if (name.parent, name.stem) == (before.parent, before.stem) and name.suffix != before.suffix:
+        raise DataError(
+            f"{before} and {name.name}: two files of one name, as of masks beside pictures,"
+            " which would be learned as good parts",
+            f"name the pictures alone, such as '{before.parent}/*{before.suffix}'",
+        )
+    return name
 
 
 def _threshold(

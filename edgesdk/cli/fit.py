@@ -17,7 +17,7 @@ from edgesdk.cli._console import console
 from edgesdk.cli._progress import shown
 from edgesdk.errors import UsageError
 from edgesdk.model import read_model
-from edgesdk.pictures import PictureSet, open_pictures
+from edgesdk.pictures import PictureSet, is_pattern, open_pattern, open_pictures
 from edgesdk.preprocess import Preprocess, Resize
 from edgesdk.sim import simulated_pictures
 from edgesdk.spec import read_spec
@@ -95,7 +95,9 @@ def _preprocess(backbone: Path, spec: Path | None, size: int, resize: Resize) ->
 
 
 def _pictures(source: str) -> PictureSet:
-    return simulated_pictures(source) if "://" in source else open_pictures(source)
+    if "://" in source:
+        return simulated_pictures(source)
+    return open_pattern(source) if is_pattern(source) else open_pictures(source)
 
 
 def _facts(found: Fitted, out: Path, spec: Path) -> dict[str, object]:
