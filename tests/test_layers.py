@@ -32,7 +32,17 @@ LAYERS = [
     {"pictures"},
     {"model", "devices", "board", "preprocess", "video", "capture"},
     {"tensors", "frames", "detections", "geometry"},
-    {"errors", "_optional", "_resources", "_digest", "_config", "_files", "_version", "_progress"},
+    {
+        "errors",
+        "_optional",
+        "_resources",
+        "_digest",
+        "_config",
+        "_files",
+        "_sqlite",
+        "_version",
+        "_progress",
+    },
 ]
 """From the top: a module may import from its own row or a lower one."""
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_type_hints
 
+from edgesdk._sqlite import open_for_appending
 from edgesdk.errors import EdgeError, UsageError
 from edgesdk.pipeline.event_files import kind_name
 from edgesdk.pipeline.packet import Event, Packet, field_value
@@ -28,11 +29,6 @@ COMMIT_S = 0.25
 WAITING = 10_000
 """Events that may wait for the disk; then the pipeline waits."""
 CLOSE_S = 10.0
-CACHE_KB = 256
-"""Of the file in memory: rows are only appended, so more of it helps nobody. SQLite's own 2 MB fill
-over the first hours of a run, which looks like a leak."""
-BUSY_S = 5.0
-"""How long another process may hold the file locked."""
 OWN_COLUMNS = ("id", "stream", "time_utc")
 
 # SQLite keeps a number that is none (NaN) as NULL.
@@ -101,7 +97,7 @@ class DatabaseSink:
         self._numbering = Numbering(facts)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = _connected(path)
+            self._connection = open_for_appending(path)
             for each in self._tables:
                 self._prepare(each)
         except (sqlite3.Error, OSError) as error:
@@ -161,17 +157,3 @@ class DatabaseSink:
 
 def _type(kind: object) -> str:
     return next((sql for known, sql in _TYPES.items() if known is kind), "TEXT NOT NULL")
-
-
-def _connected(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-    )
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute(f"PRAGMA cache_size=-{CACHE_KB}")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection

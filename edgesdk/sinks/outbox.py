@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from edgesdk._sqlite import open_for_appending
 from edgesdk.errors import EdgeError, UsageError
 
 _log = logging.getLogger(__name__)
 
-CACHE_KB = 256
-"""Of the file in memory: messages go in at one end and out at the other."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS messages
     (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, body TEXT NOT NULL)
@@ -56,9 +55,7 @@ class Outbox:
         self._held = _held(path.with_name(f"{path.name}.lock"))
         try:
             with self._reported():
-                self._connection = sqlite3.connect(
-                    path, isolation_level=None, check_same_thread=False
-                )
+                self._connection = open_for_appending(path)
                 self._size = self._prepare()
         except EdgeError:
             self._held.close()
@@ -118,9 +115,6 @@ class Outbox:
 
     def _prepare(self) -> int:
         try:
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute(f"PRAGMA cache_size=-{CACHE_KB}")
-            self._connection.execute("PRAGMA synchronous=FULL")
             self._connection.execute(_SCHEMA)
             (size,) = self._connection.execute("SELECT count(*) FROM messages").fetchone()
         except sqlite3.Error:

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesdk._optional import require
+from edgesdk._sqlite import open_to_read
 from edgesdk.errors import DataError
 from edgesdk.inspection.audit.record import Origin, Record, RecordedView, chained
-from edgesdk.inspection.audit.tables import FORMAT, SUFFIX, connect, logs_in, verdict_of
+from edgesdk.inspection.audit.tables import FORMAT, SUFFIX, logs_in, verdict_of
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Log:
         """Parts in it."""
         total = 0
         for path in self.files:
-            with closing(connect(path, read_only=True)) as connection:
+            with closing(open_to_read(path)) as connection:
                 total += int(connection.execute("SELECT count(*) FROM parts").fetchone()[0])
         return total
 
@@ -47,7 +48,7 @@ class Log:
         digest: str | None = None
         for path in self.files:
             try:
-                with closing(connect(path, read_only=True)) as connection:
+                with closing(open_to_read(path)) as connection:
                     before = str(_about(connection)["previous_digest"])
                     if digest is not None and before != digest:
                         raise _broken(path, "it does not follow the file before it")
@@ -85,7 +86,7 @@ def _run_of(path: Path) -> str:
 
 def _read_about(path: Path) -> dict[str, Any]:
     try:
-        with closing(connect(path, read_only=True)) as connection:
+        with closing(open_to_read(path)) as connection:
             about = _about(connection)
     except (sqlite3.Error, json.JSONDecodeError, ValueError) as error:
         raise DataError(f"{path}: this is no audit log: {error}") from error

@@ -12,9 +12,6 @@ from edgesdk.inspection.verdict import Verdict
 
 FORMAT = 1
 SUFFIX = ".audit"
-BUSY_S = 5.0
-CACHE_KB = 256
-"""Of the file in memory while it is written: records are only appended."""
 
 VERDICT = tuple(field.name for field in dataclasses.fields(Verdict))
 _KINDS = {int: "INTEGER", bool: "INTEGER", float: "REAL"}
@@ -37,24 +34,6 @@ def create(connection: sqlite3.Connection) -> None:
     )
     connection.execute(f"CREATE TABLE views ({_VIEW})")
     connection.execute(VIEWS_BY_PART)
-
-
-def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
-    """Open the file. The journal is flushed at each commit: what was committed outlives a loss of
-    power."""
-    if read_only:
-        return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)
-    connection = sqlite3.connect(
-        path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-    )
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute(f"PRAGMA cache_size=-{CACHE_KB}")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
 
 
 def insert(table: str, columns: Iterable[str]) -> str:

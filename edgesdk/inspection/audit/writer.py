@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from edgesdk._optional import require
+from edgesdk._sqlite import open_for_appending
 from edgesdk.errors import EdgeError
 from edgesdk.inspection.audit.record import Origin, Record, RecordedView, chained
 from edgesdk.inspection.audit.tables import (
     FORMAT,
     SUFFIX,
     VERDICT,
-    connect,
     create,
     insert,
     logs_in,
@@ -83,7 +83,7 @@ class LogWriter:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._make_room()
-            self._connection = connect(self._path)
+            self._connection = open_for_appending(self._path)
             with self._connection:
                 self._connection.execute("BEGIN")
                 create(self._connection)
