@@ -44,3 +44,8 @@ class Verdict(Event):
     def counted_as(self) -> tuple[str, str]:
         """By outcome; what the fail-safe decided stands in a row of its own."""
         return self.reason, self.outcome
+
+    @property
+    def worth_a_line(self) -> bool:
+        """Rejects: at twenty parts a second, those that pass would push them off at once."""
+        return self.outcome == "reject"

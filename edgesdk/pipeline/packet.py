@@ -36,6 +36,11 @@ class Event:
         such as an event that itself tells counts."""
         return type(self).__name__.lower(), "count"
 
+    @property
+    def worth_a_line(self) -> bool:
+        """Shown among the last events; False: only counted, as what is usual and frequent."""
+        return True
+
 
 def field_value(event: Event, name: str) -> object:
     """A field as files, tables and messages carry it.

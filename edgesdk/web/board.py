@@ -123,6 +123,8 @@ class Board:
         row, column = event.counted_as
         if (row, column) in self._counts or len(self._counts) < MOST_ROWS:
             self._counts[row, column] += 1
+        if not event.worth_a_line:
+            return
         names = [each.name for each in dataclasses.fields(event) if each.name not in OWN_FIELDS]
         values = {name: field_value(event, name) for name in names}
         self._events.append(

@@ -89,6 +89,14 @@ def test_each_line_has_charts_of_its_own_on_a_phone(tab: Tab) -> None:
         assert tab.ask("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_rejects_stay_among_the_last_events_however_many_parts_pass() -> None:
+    board = Board(facts())
+    run(board, np.array([2.5, *[1.0] * 500]))
+    whole = json.loads(board.message())
+    assert [event["what"] for event in whole["events"]] == ["score reject"]
+    assert whole["counts"]["rows"] == [["score", [500, 1]]]
+
+
 def test_a_score_that_is_none_leaves_the_page_readable() -> None:
     board = Board(facts())
     for i in range(120):
