@@ -16,6 +16,7 @@ from edgesdk.apps import App, RunRequest
 from edgesdk.apps.replay import Difference, Replay, replay
 from edgesdk.cli._console import console
 from edgesdk.cli._progress import shown
+from edgesdk.errors import UsageError
 from edgesdk.inspection import Verdict
 
 SHOWN = 20
@@ -25,7 +26,15 @@ SHOWN = 20
 def run_replay(
     app: App, request: RunRequest, place: Path, changes: Mapping[str, Any], as_json: bool
 ) -> None:
-    """Judge the parts of a log again. Ends the process with 3 when a verdict is another one."""
+    """Judge the parts of a log again. Ends the process with 3 when a verdict is another one.
+
+    Raises UsageError when a source or something to write is named as well.
+    """
+    if request.source or request.events or request.video or request.sinks:
+        raise UsageError(
+            "a replay has its pictures from the log and writes nothing",
+            "leave out --source, --events, --video and --sink",
+        )
     result = replay(
         app, request, place, changes, lambda records, count: shown(records, "replay", count)
     )

@@ -155,11 +155,6 @@ def command(
         trigger,
     )
     if log is not None:
-        if sources or events or video or sinks:
-            raise UsageError(
-                "a replay has its pictures from the log and writes nothing",
-                "leave out --source, --events, --video and --sink",
-            )
         from edgesdk.cli._replay_view import run_replay  # noqa: PLC0415
 
         run_replay(app, request, log, read_changes(changes, line), as_json)
