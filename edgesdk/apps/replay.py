@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from edgesdk.apps.cores import share_cores
-from edgesdk.apps.folder import App
+from edgesdk._version import __version__
+from edgesdk.apps.folder import App, app_names
 from edgesdk.apps.inspecting import inspection_of, make_inspector
 from edgesdk.apps.program import Scene
 from edgesdk.apps.run import RunRequest, batch_of, choose_model, model_facts
 from edgesdk.backends import load_backend_for
 from edgesdk.backends.pictures import pictures_of
-from edgesdk.errors import UsageError
+from edgesdk.errors import ConfigError, UsageError
 from edgesdk.frames import Frame
 from edgesdk.inspection import Verdict
 from edgesdk.inspection.audit import Log, Origin, Record, open_log
@@ -67,10 +68,46 @@ def replay(
     changed, UsageError for an app that judges no parts, and as `prepare_run` does.
     """
     log = open_log(place)
-    app = app.with_settings(log.origin.settings).with_settings(changes)
-    with _judging(app, request) as (judge, now):
+    app = _as_logged(app, log, place).with_settings(changes)
+    with _judging(app, request, log) as (judge, now):
         notes = _notes(log, now, bool(changes))
         return _compared(log, shown(log.records(), log.count), judge, notes)
+
+
+def _as_logged(app: App, log: Log, place: Path) -> App:
+    """The app with the settings of the log."""
+    origin = log.origin
+    try:
+        return app.with_settings(origin.settings)
+    except ConfigError as error:
+        if origin.app == app.name:
+            raise ConfigError(
+                f"{place}: written by {origin.app} of edgesdk {origin.edgesdk}, whose settings"
+                f" this edgesdk ({__version__}) does not take: {error}",
+                "read it with the edgesdk that wrote it",
+            ) from error
+        raise _of_another_app(app, log) from error
+
+
+def _stages_of(app: App, scene: Scene, log: Log) -> list[Stage]:
+    try:
+        return list(app.program(app.settings, scene).stages())
+    except UsageError as error:
+        if log.origin.app == app.name:
+            raise
+        raise _of_another_app(app, log) from error
+
+
+def _of_another_app(app: App, log: Log) -> UsageError:
+    origin, place = log.origin, log.files[0].parent
+    if origin.app == app.name:
+        return UsageError(f"{app.name} judges no parts with this model", "name the log's: --bundle")
+    what = origin.app if origin.app in app_names() else f"FOLDER_OF_{origin.app.upper()}"
+    bundle = "--bundle BUNDLE " if origin.model.startswith("bundle") else ""
+    return UsageError(
+        f"{place}: this log was written by the app {origin.app}, and {app.name} cannot replay it",
+        f"edgesdk run {what} {bundle}--replay {place}",
+    )
 
 
 def _compared(
@@ -97,18 +134,17 @@ def _compared(
 
 
 @contextmanager
-def _judging(app: App, request: RunRequest) -> Iterator[tuple[Callable[[Record], Verdict], Origin]]:
+def _judging(
+    app: App, request: RunRequest, log: Log
+) -> Iterator[tuple[Callable[[Record], Verdict], Origin]]:
     """The app's own stages from the model on, with the model in them."""
     chosen = choose_model(app, request.bundle)
     inspect = inspection_of(chosen)
-    if inspect is None:
-        raise UsageError(
-            f"{app.name} finds boxes; a replay is for apps that judge parts",
-            "run it on the video instead: edgesdk run APP --source FILE",
-        )
     clock = _Clock()
     scene = Scene(chosen.spec.labels, 640, 480, 25.0, inspect, clock_ns=clock)
-    stages = list(app.program(app.settings, scene).stages())
+    stages = _stages_of(app, scene, log)
+    if inspect is None or inspect not in stages:
+        raise _of_another_app(app, log)
     after = stages[stages.index(inspect) :]
     batch = batch_of(chosen.model)
     shares = share_cores(request.backend, batch, request.parallel, request.threads)
