@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -156,6 +157,38 @@ def test_an_annotated_video_has_a_picture_for_each_packet(tmp_path: Path, name: 
     levels = [float(capture.read()[1].mean()) for _ in range(8)]
     assert levels == pytest.approx([50 + 10 * i for i in range(8)], abs=4)
     assert not capture.read()[0]
+
+
+def _mounted(command: list[str]) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.webm"])
+def test_a_video_that_fills_the_disk_ends_playable_with_one_warning_and_the_run_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=17m", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or not _mounted(mount):
+        pytest.skip("needs root to mount a small disk")
+    noise = np.random.default_rng(0)
+    try:
+        sink = VideoFile(
+            disk / name, 10.0, lambda p: noise.integers(0, 255, (480, 640, 3), np.uint8)
+        )
+        for i in range(60):
+            sink.accept(packet(i))
+        sink.close()
+        (said,) = caplog.messages
+        written = int(said.partition("ends after ")[2].partition(" frames")[0])
+        assert 0 < written < 60
+        capture = cv2.VideoCapture(str(disk / name))
+        assert sum(iter(lambda: capture.read()[0], False)) == written
+        capture.release()
+        assert [path.name for path in disk.iterdir()] == [name]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_camera_that_comes_back_with_another_size_does_not_end_its_video(

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from edgesdk.apps.cores import share_cores
 from edgesdk._version import __version__
+from edgesdk.apps.cores import share_cores
 from edgesdk.apps.folder import App, app_names
 from edgesdk.apps.inspecting import inspection_of, make_inspector
 from edgesdk.apps.program import Scene

@@ -154,13 +154,13 @@ def tell_failures(summary: RunSummary) -> bool:
 
 
 def _files(run: PreparedRun, summary: RunSummary) -> list[Path]:
-    """Those that were written: a stream without a frame makes none."""
+    """Those that were written: a stream without a frame makes none, nor a video without room."""
     streams = zip(run.streams, summary.streams, strict=True)
     made = [prepared for prepared, figures in streams if figures.frames_processed]
     files = [(each.events, *each.more_events, each.video) for each in made]
     programs = (each.program for each in made)
     own = [path for each in programs if isinstance(each, Writes) for path in each.files()]
-    return [*(path for paths in files for path in paths if path is not None), *own]
+    return [*(path for paths in files for path in paths if path and path.exists()), *own]
 
 
 def _first(paths: Sequence[Path | None]) -> str | None:

@@ -14,11 +14,11 @@ import dataclasses
 import io
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from edgesdk._files import Part, clear_abandoned
 from edgesdk.errors import EdgeError, UsageError
 from edgesdk.pipeline.packet import Event, Packet, field_value
 from edgesdk.pipeline.protocols import Sink
@@ -169,13 +169,15 @@ class JsonEvents:
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._path = path
         self._columns = columns
-        self._file: LineFile | None = None
+        self._part: Part | None = None
+        self._file = LineFile(path)
         self._separator = "[\n"
 
     def accept(self, packet: Packet) -> None:
         """Append to the temporary file."""
-        if self._file is None:
-            self._file = LineFile(_temporary(self._path))
+        if self._part is None:
+            self._part = _part_of(self._path)
+            self._file = LineFile(self._part.path)
             self._file.open()
         for event in packet.events:
             self._file.write(self._separator + _json(event, self._columns))
@@ -187,17 +189,16 @@ class JsonEvents:
 
     def close(self) -> None:
         """End the array and rename the file."""
-        if self._file is None:
+        if self._part is None:
             return
+        part, self._part = self._part, None
         try:
             self._file.write("[]\n" if self._separator == "[\n" else "\n]\n")
             self._file.close()
-            self._file.path.chmod(0o644)
-            self._file.path.replace(self._path)
+            part.put()
         finally:
             self._file.close()
-            self._file.path.unlink(missing_ok=True)
-            self._file = None
+            part.discard()
 
 
 class EventsByKind:
@@ -239,13 +240,11 @@ def _json(event: Event, columns: Sequence[str]) -> str:
     return json.dumps({name: field_value(event, name) for name in columns}, allow_nan=False)
 
 
-def _temporary(path: Path) -> Path:
+def _part_of(path: Path) -> Part:
+    clear_abandoned(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        return Part(path)
     except OSError as error:
         raise EdgeError(
             f"cannot write {path}: {error.strerror or error}", "name another place"
         ) from error
-    os.close(handle)
-    return Path(name)
