@@ -50,6 +50,7 @@ from edgesdk.pipeline import (
     event_files,
     open_source,
 )
+from edgesdk.pipeline.event_files import EventsByKind
 from edgesdk.pipeline.pipeline import STOP_S
 from edgesdk.sinks import ModelFacts, SinkFacts, StreamFacts, opened_sinks
 from edgesdk.sinks.places import check_no_source, check_written_once
@@ -120,6 +121,7 @@ class PreparedStream:
     source: Source
     program: Program
     events: Path | None
+    """Shared by all streams."""
     video: Path | None
     sinks: tuple[Sink, ...]
     more_events: tuple[Path, ...] = ()
@@ -165,9 +167,10 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
         chosen = replace(chosen, inspect=inspection_of(chosen), classify=classification_of(chosen))
         scene = Scene(chosen.spec.labels, 0, 0, 0.0, chosen.inspect, trigger, chosen.classify)
         coded = code_for(app, sources, scene, request.wait_s)
+        tables = _tables(app, request, coded[0][1].program, len(sources) > 1)
         streams = tuple(
-            _stream(app, request, name, source, code)
-            for (name, _), (source, code) in zip(sources, coded, strict=True)
+            _stream(app, request, name, each, tables)
+            for (name, _), each in zip(sources, coded, strict=True)
         )
         if _used(chosen.inspect, streams):
             parts_reader(chosen)  # Its errors come before anything is begun.
@@ -355,27 +358,33 @@ def _opened(text: str, request: RunRequest) -> Source:
     return Paced(source) if request.policy == "newest" and not source.live else source
 
 
-def _stream(
-    app: App, request: RunRequest, name: str, source: Source, code: AppCode
-) -> tuple[PreparedStream, tuple[Stage, ...]]:
-    """A source with what is its own: the app's code with its state, and its files."""
-    events, video = _outputs(app, request, name)
-    program = code.program
+def _tables(app: App, request: RunRequest, program: Program, several: bool) -> EventsByKind | None:
+    """The files of events, which all streams share."""
+    path = request.events or (Path(app.sinks.events) if app.sinks.events else None)
     kinds = (program.event, *others_of(program))
-    tables = event_files(events, kinds, bool(name)) if events else None
+    return event_files(path, kinds, several) if path else None
+
+
+def _stream(
+    app: App,
+    request: RunRequest,
+    name: str,
+    coded: tuple[Source, AppCode],
+    tables: EventsByKind | None,
+) -> tuple[PreparedStream, tuple[Stage, ...]]:
+    """A source with what is its own: the app's code with its state, and its video."""
+    source, code = coded
+    program = code.program
+    wanted = request.video or (Path(app.sinks.video) if app.sinks.video else None)
+    video = of_stream(wanted, name) if wanted else None
     files: list[Sink] = [tables] if tables else []
     files += [VideoFile(video, lambda: source.fps, program.draw)] if video else []
     files += program.sinks() if isinstance(program, Writes) else []
-    more = tables.paths[1:] if tables else ()
-    return PreparedStream(name, source, program, events, video, tuple(files), more), code.stages
-
-
-def _outputs(app: App, request: RunRequest, stream: str) -> tuple[Path | None, Path | None]:
-    events = request.events or (Path(app.sinks.events) if app.sinks.events else None)
-    video = request.video or (Path(app.sinks.video) if app.sinks.video else None)
-    events = of_stream(events, stream) if events else None
-    video = of_stream(video, stream) if video else None
-    return events, video
+    events, *more = tables.paths if tables else (None,)
+    return (
+        PreparedStream(name, source, program, events, video, tuple(files), tuple(more)),
+        code.stages,
+    )
 
 
 def _written(streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]]) -> list[Path]:

@@ -160,7 +160,8 @@ def _files(run: PreparedRun, summary: RunSummary) -> list[Path]:
     files = [(each.events, *each.more_events, each.video) for each in made]
     programs = (each.program for each in made)
     own = [path for each in programs if isinstance(each, Writes) for path in each.files()]
-    return [*(path for paths in files for path in paths if path and path.exists()), *own]
+    shared = dict.fromkeys(path for paths in files for path in paths if path and path.exists())
+    return [*shared, *own]
 
 
 def _first(paths: Sequence[Path | None]) -> str | None:

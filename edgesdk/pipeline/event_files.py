@@ -58,9 +58,13 @@ def event_file(path: Path, kind: type[Event], with_stream: bool = False) -> Sink
     }
     if path.suffix.lower() not in kinds:
         raise UsageError(f"{path}: events are written as {', '.join(kinds)}")
-    fields = [field.name for field in dataclasses.fields(kind)]
-    columns = [name for name in fields if with_stream or name != "stream"]
-    return kinds[path.suffix.lower()](path, columns)
+    return kinds[path.suffix.lower()](path, columns_of(kind, with_stream))
+
+
+def columns_of(kind: type[Event], with_stream: bool) -> tuple[str, ...]:
+    """The fields of a kind of event in their order; `with_stream`: the third is its stream."""
+    names = (field.name for field in dataclasses.fields(kind))
+    return tuple(name for name in names if with_stream or name != "stream")
 
 
 class LineFile:

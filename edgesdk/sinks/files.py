@@ -12,13 +12,13 @@ from edgesdk.pipeline.event_files import (
     EventsByKind,
     JsonEvents,
     JsonLinesEvents,
+    columns_of,
     kind_name,
 )
 from edgesdk.pipeline.packet import Event, Packet
 from edgesdk.pipeline.protocols import Sink, TakesTheRest
 from edgesdk.pipeline.sinks import VideoFile
 from edgesdk.sinks.facts import SinkFacts
-from edgesdk.sinks.messages import event_columns
 from edgesdk.sinks.places import check_file_place, check_no_source
 from edgesdk.sinks.uri import SinkUri
 
@@ -62,8 +62,7 @@ def _beside(path: Path, event: type[Event], facts: SinkFacts) -> Path:
 
 
 def _events(kind: str, path: Path, event: type[Event], several: bool) -> Sink:
-    columns = (*event_columns(event), *(("stream",) if several else ()))
-    return EVENT_FILES[kind](path, columns)
+    return EVENT_FILES[kind](path, columns_of(event, several))
 
 
 def _of_stream(path: Path, stream: str) -> Path:
