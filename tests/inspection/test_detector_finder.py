@@ -282,7 +282,7 @@ def test_yolox_finds_the_bottles_of_a_line(tmp_path: Path) -> None:
             shown, image = video.retrieve()
             tiles.append(image[:, 20:].copy())
         assert shown
-    strip = np.hstack(tiles)  # 12 bottles in 2480 pixels
+    strip = np.hstack(tiles)[..., ::-1]  # 12 bottles in 2480 pixels; arrays are RGB
     lefts = range(strip.shape[1] - 480, -1, -20)
     np.savez(tmp_path / "belt.npz", X=np.array([strip[:, x : x + 480] for x in lefts]))
     names = (assets / "models/coco_classes.txt").read_text().split("\n")
