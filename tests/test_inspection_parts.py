@@ -378,5 +378,5 @@ def test_a_square_beyond_the_edge_of_the_picture_repeats_its_edge() -> None:
 
 def test_a_belt_forgets_its_picture_when_the_size_changes() -> None:
     belt = Belt(PartSettings((30, 60)))
-    assert len(belt.find(picture([(100, 90)]))) == 1
-    assert len(belt.find(picture([(100, 90)])[:170, :400].copy())) == 1
+    assert len(belt.find(packet(picture([(100, 90)]), 0))) == 1
+    assert len(belt.find(packet(picture([(100, 90)])[:170, :400].copy(), 1))) == 1

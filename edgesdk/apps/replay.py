@@ -5,24 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgesdk._version import __version__
+from edgesdk.apps.choosing import batch_of, choose_model, model_facts
 from edgesdk.apps.cores import share_cores
+from edgesdk.apps.finding import Finders
 from edgesdk.apps.folder import App, app_names
-from edgesdk.apps.inspecting import inspection_of, make_inspector
+from edgesdk.apps.inspecting import inspection_of, make_inspector, parts_reader
 from edgesdk.apps.program import Scene
-from edgesdk.apps.run import RunRequest, batch_of, choose_model, model_facts
+from edgesdk.apps.run import RunRequest
 from edgesdk.backends import load_backend_for
 from edgesdk.backends.pictures import pictures_of
 from edgesdk.errors import ConfigError, UsageError
 from edgesdk.frames import Frame
 from edgesdk.inspection import Verdict
 from edgesdk.inspection.audit import Log, Origin, Record, open_log
-from edgesdk.pipeline import Packet, Stage
+from edgesdk.pipeline import FindObjects, Packet, Stage
 from edgesdk.vision.parts import Part, View
 
 MOST_DIFFERENCES = 1000
@@ -139,13 +142,20 @@ def _judging(
 ) -> Iterator[tuple[Callable[[Record], Verdict], Origin]]:
     """The app's own stages from the model on, with the model in them."""
     chosen = choose_model(app, request.bundle)
-    inspect = inspection_of(chosen)
-    clock = _Clock()
-    scene = Scene(chosen.spec.labels, 640, 480, 25.0, inspect, clock_ns=clock)
+    clock, inspect = _Clock(), inspection_of(chosen)
+    finders = Finders(app.folder)
+    scene = Scene(
+        chosen.spec.labels,
+        *(640, 480, 25.0, inspect),
+        detector=partial(_if_there, finders),
+        clock_ns=clock,
+    )
     stages = _stages_of(app, scene, log)
     if inspect is None or inspect not in stages:
         raise _of_another_app(app, log)
     after = stages[stages.index(inspect) :]
+    chosen = replace(chosen, inspect=inspect)
+    parts_reader(chosen)  # Its errors come before the log is read.
     batch = batch_of(chosen.model)
     shares = share_cores(request.backend, batch, request.parallel, request.threads)
     backend = load_backend_for(chosen.bundle, request.backend, shares.threads, request.compiling)
@@ -154,9 +164,22 @@ def _judging(
         closing(pictures_of(session, chosen.spec.preprocess)) as pictures,
     ):
         inspect.load(make_inspector(chosen, session, batch, pictures.runner))
-        facts = model_facts(app, chosen, request.backend)
-        origin = Origin(app.name, "", facts.digest, facts.what, facts.backend)
+        facts = model_facts(app, chosen, request.backend, finders.models)
+        origin = Origin(
+            *(app.name, "", facts.digest, facts.what, facts.backend),
+            finder_digest=facts.finder_digest,
+            finder=facts.finder,
+        )
         yield (lambda record: _judged(record, after, clock)), origin
+
+
+def _if_there(
+    finders: Finders, bundle: str, classes: Sequence[str], min_score: float
+) -> FindObjects:
+    """What found the parts is only compared: a desk that has the log may not have its bundle."""
+    if not finders.place(bundle).exists():
+        return FindObjects()
+    return finders(bundle, classes, min_score)
 
 
 def _judged(record: Record, stages: Sequence[Stage], clock: _Clock) -> Verdict:
@@ -188,6 +211,10 @@ def _equal(one: Verdict, other: Verdict) -> bool:
     return all(a == b or (a != a and b != b) for a, b in pairs)  # noqa: PLR0124 - NaN
 
 
+def _finder(origin: Origin) -> str:
+    return f"{origin.finder} {origin.finder_digest[:12]}" if origin.finder else "no detector"
+
+
 def _notes(log: Log, now: Origin, changed: bool) -> tuple[str, ...]:
     was = log.origin
     notes = []
@@ -199,6 +226,11 @@ def _notes(log: Log, now: Origin, changed: bool) -> tuple[str, ...]:
         notes.append(
             f"the parts were judged by {was.model} {was.digest[:12]}, this is {now.model}"
             f" {now.digest[:12]}"
+        )
+    if was.finder_digest != now.finder_digest:
+        notes.append(
+            f"the parts were found by {_finder(was)}, this app has {_finder(now)}; a replay takes"
+            " the pictures of then"
         )
     if was.backend != now.backend:
         notes.append(f"the model ran in {was.backend}, now it runs in {now.backend}")

@@ -7,12 +7,19 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesdk.apps.choosing import (
+    RunModel,
+    batch_of,
+    choose_model,
+    make_detector,
+    model_facts,
+)
 from edgesdk.apps.cores import share_cores
+from edgesdk.apps.finding import Finders
 from edgesdk.apps.folder import App
 from edgesdk.apps.inspecting import (
     classification_of,
@@ -25,18 +32,14 @@ from edgesdk.apps.inspecting import (
 from edgesdk.apps.joining import AppCode, code_for, size_so_far
 from edgesdk.apps.naming import named_sources, of_stream
 from edgesdk.apps.program import Program, Scene, Writes, others_of
-from edgesdk.backends import load_backend, load_backend_for
+from edgesdk.backends import load_backend_for
 from edgesdk.backends.base import ShowProgress, no_progress
 from edgesdk.backends.pictures import pictures_of
-from edgesdk.bundle import Bundle, open_bundle
 from edgesdk.capture import Camera, Recovery
-from edgesdk.errors import ModelError, UsageError
-from edgesdk.model import Model, read_model
+from edgesdk.errors import UsageError
 from edgesdk.pipeline import (
-    ClassifyPictures,
     Flushing,
     Inference,
-    InspectParts,
     Paced,
     Packet,
     Pipeline,
@@ -52,12 +55,8 @@ from edgesdk.pipeline import (
 )
 from edgesdk.pipeline.event_files import EventsByKind
 from edgesdk.pipeline.pipeline import STOP_S
-from edgesdk.sinks import ModelFacts, SinkFacts, StreamFacts, opened_sinks
+from edgesdk.sinks import SinkFacts, StreamFacts, opened_sinks
 from edgesdk.sinks.places import check_no_source, check_written_once
-from edgesdk.spec import ModelSpec
-from edgesdk.tensors import Runner
-from edgesdk.vision.decoders import make_decoder
-from edgesdk.vision.detector import Detector
 
 
 @dataclass(frozen=True)
@@ -91,25 +90,6 @@ class RunRequest:
     """Frames that a CPU works on at once (`share_cores`); 0: chosen."""
     trigger: str = ""
     """URI of what fires for each part, or "passage"; empty: what app.toml says."""
-
-
-@dataclass(frozen=True)
-class RunModel:
-    """The model of a run and what is known of it."""
-
-    model: Model
-    spec: ModelSpec
-    kind: Literal["bundle", "float model"]
-    digest: str
-    """Of the bundle, or of the ONNX file."""
-    precision: str
-    where: str
-    bundle: Bundle | None = None
-    """None: a float model."""
-    inspect: InspectParts | None = None
-    """The stage that it works in, of a model that inspects parts; None: it is a detector."""
-    classify: ClassifyPictures | None = None
-    """The stage that it works in, of a classifier in an app that classifies whole pictures."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +145,9 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
             if isinstance(source, Camera):
                 source.start()  # All at once.
         chosen = replace(chosen, inspect=inspection_of(chosen), classify=classification_of(chosen))
+        finders = Finders(app.folder)
         scene = Scene(chosen.spec.labels, 0, 0, 0.0, chosen.inspect, trigger, chosen.classify)
+        scene = replace(scene, detector=finders)
         coded = code_for(app, sources, scene, request.wait_s)
         tables = _tables(app, request, coded[0][1].program, len(sources) > 1)
         streams = tuple(
@@ -179,14 +161,16 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
             check_no_source(path, [source.name for _, source in sources])
         check_written_once(uris, written)
         own = {sink.name for stream, _ in streams for sink in stream.sinks}
+        facts = _facts(app, request, chosen, streams, finders.models)
         with (
-            opened_sinks(uris, _facts(app, request, chosen, streams), own) as opened,
+            opened_sinks(uris, facts, own) as opened,
+            finders.opened(request.backend, request.threads, request.compiling) as known,
             _with_model(
                 request, chosen, streams, (*opened.guarded, *sinks), opened.sinks
             ) as prepared,
         ):
             try:
-                yield prepared
+                yield replace(prepared, warnings=(*known, *prepared.warnings))
             finally:
                 if prepared.pipeline.began:  # It has closed its sources itself.
                     unused.pop_all()
@@ -248,6 +232,7 @@ def _facts(
     request: RunRequest,
     chosen: RunModel,
     streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]],
+    finders: Sequence[RunModel],
 ) -> SinkFacts:
     """What sinks are told of the run."""
     made = [stream for stream, _ in streams]
@@ -269,75 +254,12 @@ def _facts(
         ),
         labels=chosen.spec.labels,
         columns=made[0].program.columns,
-        model=partial(model_facts, app, chosen, request.backend),
-    )
-
-
-def model_facts(app: App, chosen: RunModel, backend: str) -> ModelFacts:
-    """What the events of a run come from."""
-    version = load_backend(backend).probe().version
-    return ModelFacts(
-        digest=chosen.digest,
-        what=f"{chosen.kind} ({chosen.precision})",
-        backend=f"{backend} {version}".strip(),
-        settings=app.table,
+        model=partial(model_facts, app, chosen, request.backend, finders),
     )
 
 
 def _sink_uris(app: App, request: RunRequest) -> tuple[str, ...]:
     return (*app.sinks.uris, *(uri for uri in request.sinks if uri not in app.sinks.uris))
-
-
-def batch_of(model: Model) -> int:
-    """How many pictures the model takes at once; 1 where that is not fixed."""
-    first = model.inputs[0].shape[0] if model.inputs and model.inputs[0].shape else 1
-    return max(first, 1) if isinstance(first, int) else 1
-
-
-def choose_model(app: App, bundle: Path | None = None) -> RunModel:
-    """The bundle that is named, or the app's own, or its float model while there is none."""
-    place = bundle or app.bundle_path
-    path = None if bundle or place.exists() else app.model_path()
-    if path is None:
-        return _of_bundle(place)
-    spec = app.spec()
-    if spec is None:
-        raise ModelError(f"{path}: the app says nothing of its preprocessing and decoder")
-    model = read_model(path)
-    return RunModel(model, spec, "float model", model.digest, "fp32", str(path))
-
-
-def make_detector(chosen: RunModel, runner: Runner) -> Detector:
-    """The model as a detector. Raises ModelError when it is none."""
-    if not chosen.spec.decoder:
-        raise ModelError(
-            f"{chosen.where}: its spec names no decoder, so nothing can be found with it",
-            "build it with a --spec that has a [decoder] table",
-        )
-    decoder = make_decoder(chosen.spec.decoder, chosen.where, chosen.spec.preprocess)
-    if decoder.task != "detect":
-        raise ModelError(
-            f"{chosen.where}: its decoder {chosen.spec.decoder['type']!r} is for {decoder.task};"
-            " this run needs a detector",
-            "a model that inspects parts runs in an app that finds them:"
-            f" edgesdk run line_inspection --bundle {chosen.where}",
-        )
-    if len(chosen.model.inputs) != 1:
-        names = ", ".join(spec.name for spec in chosen.model.inputs)
-        raise ModelError(f"{chosen.where}: a detector has one input, found {names}")
-    return Detector(chosen.spec.preprocess, runner, chosen.model.inputs[0].name, decoder)
-
-
-def _of_bundle(path: Path) -> RunModel:
-    bundle = open_bundle(path)
-    spec = bundle.manifest.spec
-    if spec is None:
-        raise ModelError(
-            f"{path}: this bundle says nothing of preprocessing and decoder",
-            "build it again with --spec",
-        )
-    precision = bundle.manifest.precision
-    return RunModel(bundle.model(), spec, "bundle", bundle.digest, precision, str(path), bundle)
 
 
 def sources_of(app: App, request: RunRequest) -> tuple[tuple[str, str], ...]:

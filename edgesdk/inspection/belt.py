@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgesdk._optional import require
 from edgesdk.inspection.settings import PartSettings
+from edgesdk.pipeline import Packet
 from edgesdk.vision.parts import Box, Picture
 
 Floats = NDArray[np.floating]
@@ -31,7 +32,7 @@ _SEED = 0.6
 
 @dataclass(frozen=True)
 class Sighting:
-    """Something on the belt in one picture."""
+    """Something that may be a part, in one picture."""
 
     box: Box
     crowded: bool
@@ -52,8 +53,9 @@ class Belt:
         self._seen: Floats | None = None
         self._gain: Floats = np.ones(3)
 
-    def find(self, image: Picture) -> list[Sighting]:
-        """What lies on the belt in `image`, BGR (h, w, 3), from the smallest part's size on."""
+    def find(self, packet: Packet) -> list[Sighting]:
+        """What lies on the belt in this frame, from the smallest part's size on."""
+        image = packet.frame.image
         shrink = max(1, min(image.shape[:2]) // _ACROSS_PX)
         size = (image.shape[1] // shrink, image.shape[0] // shrink)
         small = self._cv2.resize(image, size, interpolation=self._cv2.INTER_AREA)

@@ -14,6 +14,7 @@ from edgesdk.detections import Detections
 from edgesdk.errors import EdgeError, UsageError
 from edgesdk.frames import Frame
 from edgesdk.inspection.belt import Belt, Sighting
+from edgesdk.inspection.boxes import Boxes
 from edgesdk.inspection.following import Following, Seen, Track
 from edgesdk.inspection.settings import PartSettings
 from edgesdk.pipeline import Packet
@@ -33,6 +34,7 @@ _log = logging.getLogger(__name__)
 class PartFinder:
     """Fills in `packet.parts`: each part once, when it is due; and its boxes as detections.
 
+    With the setting finder = "detector" parts are the boxes that `packet.detections` has already.
     Without a trigger a part is due in the first frame with its middle past the station. With one,
     in the first frame that was captured when the trigger had fired and the delay was over: then it
     is the part nearest to the station. A part is never due twice, whatever comes.
@@ -61,7 +63,7 @@ class PartFinder:
         self.station_px = settings.station * self._length_px
         """Where parts are judged, along the belt, from where they come in."""
         self._fired = fired
-        self._belt = Belt(settings)
+        self._sees = Boxes(settings) if settings.finder == "detector" else Belt(settings)
         self._following = Following(settings.size_px[1], settings.speed_px_s or None)
         self._pending: list[int] = []
         self._next = 0
@@ -75,7 +77,7 @@ class PartFinder:
     def __call__(self, packet: Packet) -> Packet:
         """The packet with the parts that are due in it, and the boxes of all parts seen."""
         frame = packet.frame
-        found = [each for each in self._belt.find(frame.image) if self._is_whole(each.box)]
+        found = [each for each in self._sees.find(packet) if self._is_whole(each.box)]
         self._follow([self._seen(frame, each) for each in self._believed(found)], frame)
         self._recognize()
         parts = self._passing(frame) if self._fired is None else self._triggered(frame)

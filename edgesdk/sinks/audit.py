@@ -64,6 +64,8 @@ def make_sink(uri: SinkUri, facts: SinkFacts) -> AuditSink:
         backend=model.backend,
         edgesdk=__version__,
         settings=model.settings,
+        finder_digest=model.finder_digest,
+        finder=model.finder,
     )
     room = round(options.file_mb * 1e6), round(options.limit_gb * 1e9)
     return AuditSink(uri.name, LogWriter(uri.path, origin, *room))

@@ -48,6 +48,10 @@ class ModelFacts:
     """Its name and version."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The app's, as they were set for the run."""
+    finder_digest: str = ""
+    """Of the detector's bundle that found what the model judged; empty: there was none."""
+    finder: str = ""
+    """The same for people, as `what`."""
 
 
 @dataclass(frozen=True)
