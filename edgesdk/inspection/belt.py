@@ -37,6 +37,8 @@ class Sighting:
     box: Box
     crowded: bool
     """It is larger than a part: this is one of several that touch, as far as can be told."""
+    longest_px: float = 0.0
+    """Longer side of all that was seen as one: of a crowd, not of the part in it."""
 
 
 class Belt:
@@ -52,6 +54,8 @@ class Belt:
         self._cv2: ModuleType = require("cv2", "find parts on a belt")
         self._seen: Floats | None = None
         self._gain: Floats = np.ones(3)
+        self.left_out_px = 0.0
+        """The longest of what was too small to be a part in the last picture; 0: nothing was."""
 
     def find(self, packet: Packet) -> list[Sighting]:
         """What lies on the belt in this frame, from the smallest part's size on."""
@@ -64,13 +68,14 @@ class Belt:
             mask, self._cv2.RETR_EXTERNAL, self._cv2.CHAIN_APPROX_SIMPLE
         )
         found: list[Sighting] = []
+        self.left_out_px = 0.0
         for outline in outlines:
             box = self._cv2.boundingRect(outline)
             longest, least = max(box[2:]) * shrink, min(box[2:]) * shrink
             if longest < self._settings.size_px[0] or least < self._settings.size_px[0] / 2:
-                continue
-            if longest <= self._settings.size_px[1]:
-                found.append(Sighting(_scaled(box, shrink), False))
+                self.left_out_px = max(self.left_out_px, longest)
+            elif longest <= self._settings.size_px[1]:
+                found.append(Sighting(_scaled(box, shrink), False, longest))
             else:
                 found += self._apart(outline, box, shrink)
         return found
@@ -123,7 +128,8 @@ class Belt:
         cores = self._cores(outline, box)
         needed = math.ceil(max(box[2:]) * shrink / self._settings.size_px[1])
         pieces = cores if len(cores) >= needed else _pieces(box, needed)
-        return [Sighting(_scaled(piece, shrink), True) for piece in pieces]
+        longest = float(max(box[2:]) * shrink)
+        return [Sighting(_scaled(piece, shrink), True, longest) for piece in pieces]
 
     def _cores(self, outline: NDArray[np.int32], box: Corner) -> list[Corner]:
         """The core of each part, grown to about the part's size."""

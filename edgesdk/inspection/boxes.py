@@ -12,6 +12,8 @@ class Boxes:
 
     def __init__(self, settings: PartSettings) -> None:
         self._settings = settings
+        self.left_out_px = 0.0
+        """The longest of what was too small to be a part in the last frame; 0: nothing was."""
 
     def find(self, packet: Packet) -> list[Sighting]:
         """What is in the picture, from the smallest part's size on."""
@@ -21,10 +23,15 @@ class Boxes:
         first, last = (share * across_px for share in self._settings.between)
         least, largest = self._settings.size_px
         found = []
+        self.left_out_px = 0.0
         for left, top, right, bottom in packet.detections.xyxy.tolist():
             box = (left, top, right, bottom)
             size = (right - left, bottom - top)
             middle = (box[low] + box[low + 2]) / 2
-            if first <= middle <= last and max(size) >= least and min(size) >= least / 2:
-                found.append(Sighting(box, max(size) > largest))
+            if not first <= middle <= last:
+                continue
+            if max(size) >= least and min(size) >= least / 2:
+                found.append(Sighting(box, max(size) > largest, max(size)))
+            else:
+                self.left_out_px = max(self.left_out_px, *size)
         return found

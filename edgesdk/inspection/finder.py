@@ -17,6 +17,7 @@ from edgesdk.inspection.belt import Belt, Sighting
 from edgesdk.inspection.boxes import Boxes
 from edgesdk.inspection.following import Following, Seen, Track
 from edgesdk.inspection.settings import PartSettings
+from edgesdk.inspection.sizes import SizeWatch
 from edgesdk.pipeline import Packet
 from edgesdk.vision.parts import Box, Part, View, cut_out
 
@@ -64,6 +65,7 @@ class PartFinder:
         """Where parts are judged, along the belt, from where they come in."""
         self._fired = fired
         self._sees = Boxes(settings) if settings.finder == "detector" else Belt(settings)
+        self._sizes = SizeWatch(settings)
         self._following = Following(settings.size_px[1], settings.speed_px_s or None)
         self._pending: list[int] = []
         self._next = 0
@@ -78,6 +80,7 @@ class PartFinder:
         """The packet with the parts that are due in it, and the boxes of all parts seen."""
         frame = packet.frame
         found = [each for each in self._sees.find(packet) if self._is_whole(each.box)]
+        self._sizes.look(found, self._sees.left_out_px)
         self._follow([self._seen(frame, each) for each in self._believed(found)], frame)
         self._recognize()
         parts = self._passing(frame) if self._fired is None else self._triggered(frame)
