@@ -82,6 +82,21 @@ def test_people_get_a_row_for_each_stream(tmp_path: Path) -> None:
         assert words in done.stdout
 
 
+def test_the_table_of_streams_can_be_read_on_a_narrow_terminal(tmp_path: Path) -> None:
+    """80 columns, as in a log; four columns of counts made "cap…" and "str…" of the headings."""
+    lines = "\n".join(
+        f"[[settings.lines]]\nname = '{name}'\nstart = [0, {y}]\nend = [192, {y}]"
+        for name, y in (("northern entrance", 60), ("southern entrance", 100))
+    )
+    whole, start = clips(tmp_path)
+    app = app_folder(tmp_path / "squares", CODE, f"{SETTINGS}\n{lines}")
+    done = edgesdk("run", app, "--source", whole, "--source", start, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "…" not in done.stdout
+    assert "Counts by stream" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
 def test_a_stream_that_fails_is_told_of_and_the_others_are_counted(tmp_path: Path) -> None:
     whole, start = clips(tmp_path)
     start.write_bytes(whole.read_bytes()[: whole.stat().st_size * 8 // 10])

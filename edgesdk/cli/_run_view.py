@@ -16,6 +16,7 @@ from edgesdk.cli._console import console as make_console
 from edgesdk.cli._run_tables import (
     counts_table,
     state,
+    stream_counts_table,
     streams_table,
     threads_table,
     times_table,
@@ -130,7 +131,8 @@ def show(run: PreparedRun, summary: RunSummary) -> None:
     console.print(counts_table(totals(run, summary.counts), summary.counts))
     if len(summary.streams) > 1:
         sums = {stream.name: totals(run, stream.counts) for stream in summary.streams}
-        console.print(streams_table(summary, sums))
+        console.print(stream_counts_table(sums))
+        console.print(streams_table(summary))
     console.print(times_table(summary))
     console.print(threads_table(summary))
     dropped = f", {summary.frames_dropped} dropped" if summary.frames_dropped else ""

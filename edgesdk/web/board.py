@@ -188,7 +188,8 @@ def _table(counts: dict[tuple[str, str], int], known: Sequence[str]) -> dict[str
 
 def _told(name: str, value: object, row: str, column: str) -> bool:
     """Not twice, and no readings of a clock that starts anywhere."""
-    return value not in (row, column) and not name.endswith("_ns")
+    words = (row, column, *row.split(), *column.split())
+    return not name.endswith("_ns") and value not in words
 
 
 def _short(value: object) -> object:

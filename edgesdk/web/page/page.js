@@ -178,12 +178,25 @@ function showStages(stages) {
   }));
 }
 
+const UNITS = { px: "px", ms: "ms", s: "s", kmh: "km/h", kg: "kg" };
+
+// Names carry units: "speed_kmh" of 48 reads "speed 48 km/h"; what has no value is left out.
+function facts(values) {
+  return Object.entries(values).filter(([, value]) => value !== null && value !== false).map(([name, value]) => {
+    const words = name.split("_");
+    const unit = words.length > 1 ? UNITS[words[words.length - 1]] : undefined;
+    if (unit || words[words.length - 1] === "id") words.pop();
+    if (value === true) return words.join(" ");
+    return `${words.join(" ")} ${value}${unit ? ` ${unit}` : ""}`;
+  });
+}
+
 function showEvents(events, streams) {
   at("no-events").hidden = events.length > 0;
   at("events").hidden = !events.length;
   at("events").replaceChildren(...events.map((event) => {
     const line = make("li");
-    const values = Object.entries(event.values).map(([name, value]) => `${name} ${value ?? "–"}`);
+    const values = facts(event.values);
     if (streams.length > 1) values.unshift(streams[event.stream].name);
     const clock = `${Math.floor(event.at_s / 60)}:${(event.at_s % 60).toFixed(1).padStart(4, "0")}`;
     const words = make("div");
