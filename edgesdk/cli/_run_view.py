@@ -22,6 +22,10 @@ from edgesdk.cli._run_tables import (
     times_table,
 )
 from edgesdk.pipeline import Packet, RunSummary
+from edgesdk.sinks import Measured
+
+MOMENTARY = frozenset(("connected", "connections", "safe_state"))
+"""Figures of sinks that mean something only while a run goes on."""
 
 
 class Bar:
@@ -113,6 +117,7 @@ def as_object(app: App, run: PreparedRun, backend: str, summary: RunSummary) -> 
         "events_file": _first([stream.events for stream in run.streams]),
         "video_file": _first([stream.video for stream in run.streams]),
         "files": [str(path) for path in _files(run, summary)],
+        "sinks": {name: dict(figures) for name, figures in sink_figures(run).items()},
     }
 
 
@@ -144,6 +149,18 @@ def show(run: PreparedRun, summary: RunSummary) -> None:
     )
     for path in _files(run, summary):
         console.print(f"written: {path}", highlight=False, soft_wrap=True)
+    for name, figures in sink_figures(run).items():
+        told = ", ".join(f"{figure.replace('_', ' ')} {count:,.0f}" for figure, count in figures)
+        console.print(f"{name}: {told}", highlight=False, soft_wrap=True)
+
+
+def sink_figures(run: PreparedRun) -> dict[str, list[tuple[str, float]]]:
+    """What became of what each sink was given, by the sink's name."""
+    return {
+        sink.name: [(name, value) for name, value in sink.gauges().items() if name not in MOMENTARY]
+        for sink in run.sinks
+        if isinstance(sink, Measured)
+    }
 
 
 def tell_failures(summary: RunSummary) -> bool:
