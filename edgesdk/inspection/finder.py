@@ -15,6 +15,7 @@ from edgesdk.errors import EdgeError, UsageError
 from edgesdk.frames import Frame
 from edgesdk.inspection.belt import Belt, Sighting
 from edgesdk.inspection.boxes import Boxes
+from edgesdk.inspection.direction import DirectionWatch
 from edgesdk.inspection.following import Following, Seen, Track
 from edgesdk.inspection.settings import PartSettings
 from edgesdk.inspection.sizes import SizeWatch
@@ -61,11 +62,18 @@ class PartFinder:
                 f" part of up to {settings.size_px[1]:g} px through it",
                 "let the camera see at least two parts' lengths, or make parts.size_px smaller",
             )
+        if settings.side_px > max(width, height):
+            raise UsageError(
+                f"parts.crop_px is {settings.side_px}, more than the picture's {width}x{height}: a"
+                " part would be lost in it",
+                f"about 4/3 of the largest part, such as {settings.size_px[1] * 4 / 3:.0f}",
+            )
         self.station_px = settings.station * self._length_px
         """Where parts are judged, along the belt, from where they come in."""
         self._fired = fired
         self._sees = Boxes(settings) if settings.finder == "detector" else Belt(settings)
         self._sizes = SizeWatch(settings)
+        self._direction = DirectionWatch(settings.moves)
         self._following = Following(settings.size_px[1], settings.speed_px_s or None)
         self._pending: list[int] = []
         self._next = 0
@@ -81,7 +89,9 @@ class PartFinder:
         frame = packet.frame
         found = [each for each in self._sees.find(packet) if self._is_whole(each.box)]
         self._sizes.look(found, self._sees.left_out_px)
-        self._follow([self._seen(frame, each) for each in self._believed(found)], frame)
+        seen = [self._seen(frame, each) for each in self._believed(found)]
+        self._direction.look(seen)
+        self._follow(seen, frame)
         self._recognize()
         parts = self._passing(frame) if self._fired is None else self._triggered(frame)
         self._let_go()
