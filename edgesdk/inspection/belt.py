@@ -35,8 +35,9 @@ class Sighting:
     """Something that may be a part, in one picture."""
 
     box: Box
-    crowded: bool
-    """It is larger than a part: this is one of several that touch, as far as can be told."""
+    crowd: Box | None = None
+    """Of an outline that is larger than a part: this is one of several that touch, as far as can be
+    told. None: it stands alone."""
 
 
 class Belt:
@@ -70,7 +71,7 @@ class Belt:
             if longest < self._settings.size_px[0] or least < self._settings.size_px[0] / 2:
                 continue
             if longest <= self._settings.size_px[1]:
-                found.append(Sighting(_scaled(box, shrink), False))
+                found.append(Sighting(_scaled(box, shrink)))
             else:
                 found += self._apart(outline, box, shrink)
         return found
@@ -123,7 +124,7 @@ class Belt:
         cores = self._cores(outline, box)
         needed = math.ceil(max(box[2:]) * shrink / self._settings.size_px[1])
         pieces = cores if len(cores) >= needed else _pieces(box, needed)
-        return [Sighting(_scaled(piece, shrink), True) for piece in pieces]
+        return [Sighting(_scaled(piece, shrink), _scaled(box, shrink)) for piece in pieces]
 
     def _cores(self, outline: NDArray[np.int32], box: Corner) -> list[Corner]:
         """The core of each part, grown to about the part's size."""

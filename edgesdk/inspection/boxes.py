@@ -26,5 +26,5 @@ class Boxes:
             size = (right - left, bottom - top)
             middle = (box[low] + box[low + 2]) / 2
             if first <= middle <= last and max(size) >= least and min(size) >= least / 2:
-                found.append(Sighting(box, max(size) > largest))
+                found.append(Sighting(box, box if max(size) > largest else None))
         return found

@@ -23,6 +23,8 @@ from edgesdk.vision.parts import Box, Part, View, cut_out
 
 CROWDED = "it touches another part, or is larger than a part may be"
 CUT = "a part of it is outside the picture"
+_SAME = 0.15
+"""Share of the largest part's size by which a crowd may seem to move across the belt."""
 _EDGE_PX = 3.0
 """What comes nearer to the edge of the picture than this may be cut by it."""
 
@@ -70,7 +72,7 @@ class PartFinder:
         self._following = Following(settings.size_px[1], settings.speed_px_s or None)
         self._next = 0
         self._begun = False
-        self._crowded = True
+        self._crowds: list[Box] | None = None
         self._speed_px_s = 0.0
         """Of the belt before the frame at hand."""
         self._told: set[str] = set()
@@ -99,10 +101,22 @@ class PartFinder:
         self._begun = True
 
     def _believed(self, found: list[Sighting]) -> list[Sighting]:
-        """Nothing where all that is seen touches at once and did not a frame ago: a garbled picture
-        looks like that, and would move the parts. Twice in a row it is believed."""
-        before, self._crowded = self._crowded, bool(found) and all(s.crowded for s in found)
-        return [] if self._crowded and not before else found
+        """Without crowds that were not there a frame ago: a garbled picture has such, and would
+        move the parts. Twice in a row at the same place across the belt one is believed."""
+        before, self._crowds = self._crowds, [s.crowd for s in found if s.crowd is not None]
+        return [
+            each
+            for each in found
+            if each.crowd is None
+            or before is None
+            or any(self._is_beside(each.crowd, crowd) for crowd in before)
+        ]
+
+    def _is_beside(self, one: Box, other: Box) -> bool:
+        """They lie at the same place across the belt."""
+        edges = (1, 3) if self._lengthwise else (0, 2)
+        near_px = _SAME * self._settings.size_px[1]
+        return all(abs(one[edge] - other[edge]) <= near_px for edge in edges)
 
     def _unseen_ns(self, frame: Frame) -> tuple[int, int] | None:
         """When parts may have passed since the last frame without being seen, by the speed that the
@@ -117,17 +131,24 @@ class PartFinder:
         return unseen_ns
 
     def _recognize(self) -> None:
-        """What was judged, then lost, and comes up again beyond the station keeps its number."""
+        """What was lost and comes up again is the same part: beyond the station it keeps the number
+        that it was judged by; elsewhere it lies where another should be, and two cannot."""
         tracks = self._following.tracks
         for track in tracks:
-            if track.passed or track.first_px < self.station_px or not self._is_part(track):
+            if track.passed or not self._is_part(track):
                 continue
-            lost = (other for other in tracks if other.passed and other.seen_s < track.seen_s)
-            for other in lost:
-                if abs(other.along_px - track.along_px) < self._settings.size_px[1] / 2:
-                    track.passed, track.number = True, other.number
-                    other.along_px = math.inf  # It is let go of.
+            for other in tracks:
+                if other.seen_s < track.seen_s and self._are_one(track, other):
+                    track.passed, track.number = other.passed, other.number
+                    other.passed, other.along_px = True, math.inf  # It is let go of.
                     break
+
+    def _are_one(self, track: Track, lost: Track) -> bool:
+        away_px = abs(lost.along_px - track.along_px)
+        if lost.passed and track.first_px >= self.station_px:
+            return away_px < self._settings.size_px[1] / 2
+        aside_px = abs(lost.last.across_px - track.last.across_px)
+        return max(away_px, aside_px) < self._settings.size_px[0]
 
     def _passing(self, frame: Frame) -> list[Part]:
         due = [track for track in self._following.tracks if self._has_passed(track)]
@@ -227,7 +248,7 @@ class PartFinder:
         return box[first] >= _EDGE_PX and box[last] <= self._length_px - _EDGE_PX
 
     def _trouble(self, sighting: Sighting) -> str:
-        if sighting.crowded:
+        if sighting.crowd is not None:
             return CROWDED
         first, last = (1, 3) if self._lengthwise else (0, 2)
         across_px = self._size[1] if self._lengthwise else self._size[0]
