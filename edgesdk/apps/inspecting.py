@@ -8,7 +8,8 @@ from contextlib import closing, contextmanager
 from edgesdk.apps.choosing import RunModel, class_ids
 from edgesdk.errors import ModelError, UsageError
 from edgesdk.pipeline import ClassifyPictures, InspectParts
-from edgesdk.signals import Trigger, open_trigger
+from edgesdk.signals import open_trigger
+from edgesdk.signals.counted import CountedTrigger
 from edgesdk.tensors import PictureRunner, Runner
 from edgesdk.vision.classification import Classification
 from edgesdk.vision.decoders import make_decoder, with_known
@@ -102,7 +103,7 @@ def _inspector(
 
 
 @contextmanager
-def trigger_of(uri: str, streams: int) -> Iterator[Trigger | None]:
+def trigger_of(uri: str, streams: int) -> Iterator[CountedTrigger | None]:
     """What fires for each part, open; None: parts are due as they pass.
 
     Raises UsageError for a trigger of several streams, and what `open_trigger` raises.
@@ -116,7 +117,7 @@ def trigger_of(uri: str, streams: int) -> Iterator[Trigger | None]:
             "run one stream, or let parts be due as they pass: --trigger passage",
         )
     with closing(open_trigger(uri)) as trigger:
-        yield trigger
+        yield CountedTrigger(trigger)
 
 
 def _defects(chosen: RunModel, defects: Sequence[str]) -> tuple[int, ...]:

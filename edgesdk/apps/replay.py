@@ -186,7 +186,8 @@ def _judged(record: Record, stages: Sequence[Stage], clock: _Clock) -> Verdict:
     was = record.verdict
     clock.now_ns = was.triggered_ns + round(was.latency_ms * 1e6)
     views = tuple(View(v.picture, v.box, v.frame, v.time_ms) for v in record.views)
-    part = Part(was.part, was.triggered_ns, views, record.error)
+    untold = was.reason == "untriggered"
+    part = Part(was.part, was.triggered_ns, views, record.error, untriggered=untold)
     frame = Frame(_NOTHING, was.frame, round(was.time_ms * 1e6), was.triggered_ns)
     packet = Packet(frame, parts=(part,))
     for stage in stages:

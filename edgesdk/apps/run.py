@@ -55,6 +55,7 @@ from edgesdk.pipeline import (
 )
 from edgesdk.pipeline.event_files import EventsByKind
 from edgesdk.pipeline.pipeline import STOP_S
+from edgesdk.signals.counted import CountedTrigger
 from edgesdk.sinks import SinkFacts, StreamFacts, opened_sinks
 from edgesdk.sinks.places import check_no_source, check_written_once
 
@@ -119,6 +120,8 @@ class PreparedRun:
     """Those that URIs name; the pipeline closes them."""
     warnings: tuple[str, ...] = ()
     """What should be known of the engine that runs, in sentences."""
+    trigger: CountedTrigger | None = None
+    """What fires for each part; None: nothing from outside does."""
 
 
 @contextmanager
@@ -162,6 +165,7 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
         check_written_once(uris, written)
         own = {sink.name for stream, _ in streams for sink in stream.sinks}
         facts = _facts(app, request, chosen, streams, finders.models)
+        facts = replace(facts, trigger=trigger.gauges if trigger else None)
         with (
             opened_sinks(uris, facts, own) as opened,
             finders.opened(request.backend, request.threads, request.compiling) as known,
@@ -170,7 +174,8 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
             ) as prepared,
         ):
             try:
-                yield replace(prepared, warnings=(*known, *prepared.warnings))
+                warnings = (*known, *prepared.warnings)
+                yield replace(prepared, warnings=warnings, trigger=trigger)
             finally:
                 if prepared.pipeline.began:  # It has closed its sources itself.
                     unused.pop_all()

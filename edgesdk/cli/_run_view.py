@@ -22,6 +22,7 @@ from edgesdk.cli._run_tables import (
     times_table,
 )
 from edgesdk.pipeline import Packet, RunSummary
+from edgesdk.signals.counted import CountedTrigger
 from edgesdk.sinks import Measured
 
 MOMENTARY = frozenset(("connected", "connections", "safe_state"))
@@ -114,6 +115,7 @@ def as_object(app: App, run: PreparedRun, backend: str, summary: RunSummary) -> 
         "policy": " and ".join(sorted({stream.policy for stream in summary.streams})),
         **plain,
         "totals": totals(run, summary.counts),
+        "trigger": run.trigger and {"name": run.trigger.name, **run.trigger.gauges()},
         "events_file": _first([stream.events for stream in run.streams]),
         "video_file": _first([stream.video for stream in run.streams]),
         "files": [str(path) for path in _files(run, summary)],
@@ -147,6 +149,8 @@ def show(run: PreparedRun, summary: RunSummary) -> None:
         f" ({state(summary.streams[0]) if len(summary.streams) == 1 else summary.ended})",
         highlight=False,
     )
+    if run.trigger is not None:
+        console.print(_trigger(run.trigger), highlight=False, soft_wrap=True)
     for path in _files(run, summary):
         console.print(f"written: {path}", highlight=False, soft_wrap=True)
     for name, figures in sink_figures(run).items():
@@ -161,6 +165,12 @@ def sink_figures(run: PreparedRun) -> dict[str, list[tuple[str, float]]]:
         for sink in run.sinks
         if isinstance(sink, Measured)
     }
+
+
+def _trigger(trigger: CountedTrigger) -> str:
+    figures = trigger.gauges()
+    lost = f", could not be read {figures['losses']:g} times" if figures["losses"] else ""
+    return f"trigger {trigger.name} fired {figures['fired']:g} times{lost}"
 
 
 def tell_failures(summary: RunSummary) -> bool:

@@ -35,10 +35,9 @@ class Sighting:
     """Something that may be a part, in one picture."""
 
     box: Box
-    crowded: bool
-    """It is larger than a part: this is one of several that touch, as far as can be told."""
-    longest_px: float = 0.0
-    """Longer side of all that was seen as one: of a crowd, not of the part in it."""
+    crowd: Box | None = None
+    """Of an outline that is larger than a part: this is one of several that touch, as far as can be
+    told. None: it stands alone."""
 
 
 class Belt:
@@ -75,7 +74,7 @@ class Belt:
             if longest < self._settings.size_px[0] or least < self._settings.size_px[0] / 2:
                 self.left_out_px = max(self.left_out_px, longest)
             elif longest <= self._settings.size_px[1]:
-                found.append(Sighting(_scaled(box, shrink), False, longest))
+                found.append(Sighting(_scaled(box, shrink)))
             else:
                 found += self._apart(outline, box, shrink)
         return found
@@ -128,8 +127,7 @@ class Belt:
         cores = self._cores(outline, box)
         needed = math.ceil(max(box[2:]) * shrink / self._settings.size_px[1])
         pieces = cores if len(cores) >= needed else _pieces(box, needed)
-        longest = float(max(box[2:]) * shrink)
-        return [Sighting(_scaled(piece, shrink), True, longest) for piece in pieces]
+        return [Sighting(_scaled(piece, shrink), _scaled(box, shrink)) for piece in pieces]
 
     def _cores(self, outline: NDArray[np.int32], box: Corner) -> list[Corner]:
         """The core of each part, grown to about the part's size."""

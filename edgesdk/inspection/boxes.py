@@ -31,7 +31,7 @@ class Boxes:
             if not first <= middle <= last:
                 continue
             if max(size) >= least and min(size) >= least / 2:
-                found.append(Sighting(box, max(size) > largest, max(size)))
+                found.append(Sighting(box, box if max(size) > largest else None))
             else:
                 self.left_out_px = max(self.left_out_px, *size)
         return found

@@ -9,6 +9,7 @@ from edgesdk.inspection.verdict import Outcome
 
 Moves = Literal["right", "left", "down", "up"]
 Finder = Literal["belt", "detector"]
+Untriggered = Literal["fail", "ignore"]
 Fuse = Literal["max", "median", "mean"]
 
 
@@ -41,6 +42,9 @@ class PartSettings:
     frames."""
     delay_ms: float = 0.0
     """With an outside trigger: from the moment it fires until the part is at the station."""
+    untriggered: Untriggered = "fail"
+    """What becomes of a part for which no outside trigger fires: "fail", as where a light barrier
+    is cut; "ignore" where the trigger fires only for the parts that are to be inspected."""
     finder: Finder = "belt"
     """What finds them: "belt" is what differs from the belt they lie on; "detector" the boxes of a
     bundle that was trained on them."""

@@ -8,6 +8,7 @@ from statistics import median
 
 from edgesdk.inspection.belt import Sighting
 from edgesdk.inspection.settings import PartSettings
+from edgesdk.vision.parts import Box
 
 WATCHED = 100
 """Frames with something in them, before anything is said."""
@@ -33,10 +34,11 @@ class SizeWatch:
         (0: nothing was)."""
         if self._over:
             return
-        if any(not each.crowded for each in found):
+        crowds = [each.crowd for each in found if each.crowd]
+        if len(crowds) < len(found):
             self._over = True
-        elif found:
-            self._large_px.append(max(each.longest_px for each in found))
+        elif crowds:
+            self._large_px.append(max(_longest_px(box) for box in crowds))
         elif left_out_px >= SPECK_PX:
             self._small_px.append(left_out_px)
         if len(self._large_px) + len(self._small_px) >= WATCHED and not self._over:
@@ -52,3 +54,7 @@ class SizeWatch:
             " --set 'parts.size_px=[%d,%d]' --set parts.crop_px=%d",
             *(WATCHED, *self._allowed, seen_px, least, largest, round(seen_px * CROP)),
         )
+
+
+def _longest_px(box: Box) -> float:
+    return max(box[2] - box[0], box[3] - box[1])

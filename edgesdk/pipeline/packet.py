@@ -62,6 +62,9 @@ class Packet:
     parts: tuple[Part, ...] = ()
     """On an inspection line: the parts that are due in this frame, most often none; after the stage
     "inspection" with what the model says of each of their pictures."""
+    unseen_ns: tuple[int, int] | None = None
+    """Likewise: parts may have been due from the one to the other moment of the monotonic clock
+    that no frame has shown; most often None."""
     classification: Classification | None = None
     """What a classifier says of the whole picture, after the stage "classification"."""
     events: tuple[Event, ...] = ()
