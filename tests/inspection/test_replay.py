@@ -50,6 +50,22 @@ def test_another_threshold_shows_which_parts_would_go_the_other_way(
     assert all(each["now"]["score"] == each["before"]["score"] for each in told["differences"])
 
 
+def test_the_table_shows_what_is_judged_otherwise_and_not_each_part_of_another_threshold(
+    logged: tuple[Path, Path, int],
+) -> None:
+    app, log, parts = logged
+    with sqlite3.connect(next(log.glob("*.audit"))) as connection:
+        rows = connection.execute("SELECT score FROM parts ORDER BY score DESC").fetchall()
+    threshold = (rows[0][0] + rows[1][0]) / 2  # above all but one
+    ran = edgesdk("run", str(app), "--replay", str(log), "--set", f"judge.threshold={threshold}")
+    assert ran.returncode == 3
+    assert f"0 verdicts the same in every field, {parts} not" in ran.stdout
+    table = [line.split("│") for line in ran.stdout.splitlines() if line.startswith("│")]
+    assert table
+    assert all(was.split()[0] != now.split()[0] for _, _, was, _, now, *_ in table)
+    assert "more, different in: threshold" in ran.stdout
+
+
 def test_parts_that_go_the_other_way_are_told_first_and_not_crowded_out(
     logged: tuple[Path, Path, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,6 +68,7 @@ class Measured(Event):
     track_id: int
     speed_kmh: float
     speed_error_kmh: float
+    x_px: float
     late: bool
     lost: bool
 
@@ -106,7 +107,9 @@ def test_counts_rise_without_a_reload(tab: Tab) -> None:
 
 
 def test_an_event_reads_in_words_with_units_and_without_what_is_not_known(tab: Tab) -> None:
-    event = Measured(1, 40.0, "car", "gate in", "in", 31, 48.2, math.nan, late=True, lost=False)
+    event = Measured(
+        1, 40.0, "car", "gate in", "in", 31, 48.2, math.nan, 12.5, late=True, lost=False
+    )
     with page() as sink:
         sink.accept(packet(1, event))
         tab.open(sink.address)

@@ -178,11 +178,13 @@ function showStages(stages) {
   }));
 }
 
-const UNITS = { px: "px", ms: "ms", s: "s", kmh: "km/h", kg: "kg" };
+const UNITS = { ms: "ms", s: "s", kmh: "km/h", kg: "kg" };
 
-// Names carry units: "speed_kmh" of 48 reads "speed 48 km/h"; what has no value is left out.
+// Names carry units: "speed_kmh" of 48 reads "speed 48 km/h". What has no value is left out, and so
+// are places in the picture, which the picture shows.
 function facts(values) {
-  return Object.entries(values).filter(([, value]) => value !== null && value !== false).map(([name, value]) => {
+  const told = ([name, value]) => value !== null && value !== false && !name.endsWith("_px");
+  return Object.entries(values).filter(told).map(([name, value]) => {
     const words = name.split("_");
     const unit = words.length > 1 ? UNITS[words[words.length - 1]] : undefined;
     if (unit || words[words.length - 1] === "id") words.pop();
