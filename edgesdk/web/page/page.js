@@ -180,10 +180,10 @@ function showStages(stages) {
 
 const UNITS = { ms: "ms", s: "s", kmh: "km/h", kg: "kg" };
 
-// Names carry units: "speed_kmh" of 48 reads "speed 48 km/h". What has no value is left out, and so
-// are places in the picture, which the picture shows.
+// Names carry units: "speed_kmh" of 48 reads "speed 48 km/h". What says nothing is left out (no value,
+// a line called "line"), and so are places in the picture, which the picture shows.
 function facts(values) {
-  const told = ([name, value]) => value !== null && value !== false && !name.endsWith("_px");
+  const told = ([name, value]) => ![null, false, name].includes(value) && !name.endsWith("_px");
   return Object.entries(values).filter(told).map(([name, value]) => {
     const words = name.split("_");
     const unit = words.length > 1 ? UNITS[words[words.length - 1]] : undefined;
