@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import cv2
@@ -55,6 +57,25 @@ def test_a_csv_without_events_still_has_its_header(tmp_path: Path) -> None:
     sink.accept(packet(0))
     sink.close()
     assert (tmp_path / "a.csv").read_text() == "frame,time_ms,label,x_px\n"
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.json"])
+def test_events_of_a_camera_say_what_time_it_was(tmp_path: Path, name: str) -> None:
+    """Media time says nothing of the hour. The frame was captured two seconds before its event."""
+    sink = event_file(tmp_path / name, Passed, live=True)
+    seen = time.monotonic_ns() - 2_000_000_000
+    before = datetime.now(timezone.utc)
+    sink.accept(Packet(Frame(packet(0).frame.image, 3, 0, seen), events=(EVENTS[0],)))
+    after = datetime.now(timezone.utc)
+    sink.close()
+    text = (tmp_path / name).read_text()
+    if name == "a.csv":
+        assert text.splitlines()[0] == "frame,time_ms,label,x_px,time_utc"
+        (row,) = csv.DictReader(text.splitlines())
+    else:
+        row = json.loads(text) if name == "a.jsonl" else json.loads(text)[0]
+    told = datetime.fromisoformat(row["time_utc"].replace("Z", "+00:00")) + timedelta(seconds=2)
+    assert before - timedelta(milliseconds=2) <= told <= after + timedelta(milliseconds=2)
 
 
 def test_json_lines_can_be_read_while_the_run_goes_on(tmp_path: Path) -> None:

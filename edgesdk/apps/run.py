@@ -152,7 +152,7 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
         scene = Scene(chosen.spec.labels, 0, 0, 0.0, chosen.inspect, trigger, chosen.classify)
         scene = replace(scene, detector=finders)
         coded = code_for(app, sources, scene, request.wait_s)
-        tables = _tables(app, request, coded[0][1].program, len(sources) > 1)
+        tables = _tables(app, request, coded)
         streams = tuple(
             _stream(app, request, name, each, tables)
             for (name, _), each in zip(sources, coded, strict=True)
@@ -285,11 +285,14 @@ def _opened(text: str, request: RunRequest) -> Source:
     return Paced(source) if request.policy == "newest" and not source.live else source
 
 
-def _tables(app: App, request: RunRequest, program: Program, several: bool) -> EventsByKind | None:
+def _tables(
+    app: App, request: RunRequest, coded: Sequence[tuple[Source, AppCode]]
+) -> EventsByKind | None:
     """The files of events, which all streams share."""
     path = request.events or (Path(app.sinks.events) if app.sinks.events else None)
+    program, live = coded[0][1].program, any(source.live for source, _ in coded)
     kinds = (program.event, *others_of(program))
-    return event_files(path, kinds, several) if path else None
+    return event_files(path, kinds, len(coded) > 1, live) if path else None
 
 
 def _stream(

@@ -20,12 +20,15 @@ from pathlib import Path
 
 from edgesdk._files import Part, clear_abandoned
 from edgesdk.errors import EdgeError, UsageError
-from edgesdk.pipeline.packet import Event, Packet, field_value
+from edgesdk.pipeline.packet import Event, Packet, field_value, wall_time
 from edgesdk.pipeline.protocols import Sink
+
+TIME = "time_utc"
+"""The column of cameras' events that says when it was."""
 
 
 def event_files(
-    path: Path, kinds: Sequence[type[Event]], with_stream: bool = False
+    path: Path, kinds: Sequence[type[Event]], with_stream: bool = False, live: bool = False
 ) -> EventsByKind:
     """Sinks for several kinds of event: of the first in `path`, of each further one beside it.
 
@@ -34,7 +37,7 @@ def event_files(
     """
     places = {kind: path.with_name(f"{path.stem}-{kind_name(kind)}{path.suffix}") for kind in kinds}
     places[kinds[0]] = path
-    files = {k: event_file(place, k, with_stream) for k, place in places.items()}
+    files = {k: event_file(place, k, with_stream, live) for k, place in places.items()}
     return EventsByKind(files, tuple(places.values()))
 
 
@@ -43,11 +46,13 @@ def kind_name(kind: type[Event]) -> str:
     return kind.__name__.lower()
 
 
-def event_file(path: Path, kind: type[Event], with_stream: bool = False) -> Sink:
+def event_file(
+    path: Path, kind: type[Event], with_stream: bool = False, live: bool = False
+) -> Sink:
     """A sink for the events `kind`, by the extension: .csv, .jsonl or .json.
 
     The columns (keys) are the fields of `kind` in their order, `frame` and `time_ms` first, then,
-    `with_stream`, the name of the stream.
+    `with_stream`, the name of the stream; the last, of a `live` run, is the time of day.
     The file is made with the first packet: a run that processed no frame leaves an older file
     as it is. Raises UsageError for another extension.
     """
@@ -58,13 +63,18 @@ def event_file(path: Path, kind: type[Event], with_stream: bool = False) -> Sink
     }
     if path.suffix.lower() not in kinds:
         raise UsageError(f"{path}: events are written as {', '.join(kinds)}")
-    return kinds[path.suffix.lower()](path, columns_of(kind, with_stream))
+    return kinds[path.suffix.lower()](path, columns_of(kind, with_stream, live))
 
 
-def columns_of(kind: type[Event], with_stream: bool) -> tuple[str, ...]:
-    """The fields of a kind of event in their order; `with_stream`: the third is its stream."""
-    names = (field.name for field in dataclasses.fields(kind))
-    return tuple(name for name in names if with_stream or name != "stream")
+def columns_of(kind: type[Event], with_stream: bool, live: bool) -> tuple[str, ...]:
+    """The fields of a kind of event in their order.
+
+    `with_stream`: the third is its stream. `live`: the last is when its frame was captured by the
+    wall clock, which for a file would be when it was read.
+    """
+    names = [field.name for field in dataclasses.fields(kind)]
+    own = [name for name in names if with_stream or name != "stream"]
+    return (*own, *((TIME,) if live else ()))
 
 
 class LineFile:
@@ -129,7 +139,7 @@ class CsvEvents:
             self._file.open()
             self._file.write(_csv_line(self._columns))
         for event in packet.events:
-            self._file.write(_csv_line([field_value(event, name) for name in self._columns]))
+            self._file.write(_csv_line(list(_values(packet, event, self._columns).values())))
 
     def tell(self, packet: Packet) -> None:
         """The same for the rest."""
@@ -154,7 +164,7 @@ class JsonLinesEvents:
         if not self._file.is_open:
             self._file.open()
         for event in packet.events:
-            self._file.write(_json(event, self._columns) + "\n")
+            self._file.write(_json(packet, event, self._columns) + "\n")
 
     def tell(self, packet: Packet) -> None:
         """The same for the rest."""
@@ -184,7 +194,7 @@ class JsonEvents:
             self._file = LineFile(self._part.path)
             self._file.open()
         for event in packet.events:
-            self._file.write(self._separator + _json(event, self._columns))
+            self._file.write(self._separator + _json(packet, event, self._columns))
             self._separator = ",\n"
 
     def tell(self, packet: Packet) -> None:
@@ -240,8 +250,14 @@ def _csv_line(values: Sequence[object]) -> str:
     return text.getvalue()
 
 
-def _json(event: Event, columns: Sequence[str]) -> str:
-    return json.dumps({name: field_value(event, name) for name in columns}, allow_nan=False)
+def _json(packet: Packet, event: Event, columns: Sequence[str]) -> str:
+    return json.dumps(_values(packet, event, columns), allow_nan=False)
+
+
+def _values(packet: Packet, event: Event, columns: Sequence[str]) -> dict[str, object]:
+    return {
+        name: wall_time(packet) if name == TIME else field_value(event, name) for name in columns
+    }
 
 
 def _part_of(path: Path) -> Part:

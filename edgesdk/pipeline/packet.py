@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 
 import numpy as np
 
@@ -74,3 +76,13 @@ class Packet:
     """Where the picture lies in the model's input; None before preprocessing."""
     timings_ns: Mapping[str, int] = field(default_factory=dict)
     """Nanoseconds that each stage so far took, by its name; the pipeline fills it in."""
+
+
+def wall_time(packet: Packet) -> str:
+    """When the frame was captured, by the wall clock as it is now; a frame carries none itself.
+
+    ISO 8601 in UTC with milliseconds and a Z.
+    """
+    age_ns = time.monotonic_ns() - packet.frame.captured_ns
+    moment = datetime.now(timezone.utc) - timedelta(microseconds=age_ns // 1000)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

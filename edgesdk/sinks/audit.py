@@ -14,9 +14,8 @@ from edgesdk._version import __version__
 from edgesdk.errors import UsageError
 from edgesdk.inspection.audit import LogWriter, Origin, Record, RecordedView
 from edgesdk.inspection.verdict import Verdict
-from edgesdk.pipeline.packet import Packet
+from edgesdk.pipeline.packet import Packet, wall_time
 from edgesdk.sinks.facts import SinkFacts
-from edgesdk.sinks.messages import wall_time
 from edgesdk.sinks.places import check_folder_place
 from edgesdk.sinks.uri import SinkUri
 from edgesdk.sinks.worker import Worker

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from edgesdk._files import clear_abandoned, write_atomic
 from edgesdk._optional import require
 from edgesdk.errors import EdgeError
-from edgesdk.pipeline.packet import Packet
+from edgesdk.pipeline.packet import Packet, wall_time
 from edgesdk.sinks.facts import SinkFacts
-from edgesdk.sinks.messages import stream_of, wall_time
+from edgesdk.sinks.messages import stream_of
 from edgesdk.sinks.places import check_folder_place
 from edgesdk.sinks.uri import SinkUri, hide_password
 from edgesdk.sinks.worker import Worker
