@@ -47,9 +47,10 @@ class Metrics:
         try:
             self._server, self._thread = self._clients.start_http_server(port, host, registry)
         except (OSError, OverflowError) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise UsageError(
-                f"{host}:{port} cannot be served on: {error}",
-                f"another port, such as prometheus://127.0.0.1:{PORT + 1}",
+                f"metrics cannot be served on {host}:{port}: {why}",
+                f"name another port, such as prometheus://127.0.0.1:{PORT + 1}",
             ) from error
         self.port = int(self._server.server_port)
         self.address = f"http://{self._server.server_address[0]}:{self.port}/metrics"
