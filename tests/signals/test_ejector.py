@@ -19,8 +19,8 @@ from tests.signals.test_gaps import Wire
 pytestmark = pytest.mark.skipif(not available("onnxruntime"), reason="needs onnxruntime")
 
 DELAY_S, PULSE_S = 0.8, 0.08
-LINE = LineSettings(seed=26, rate=300, fps=50, frames=240, defects=0.6, light="drift")
-URI = "sim://line?seed=26&rate=300&fps=50&frames=240&defects=0.6&light=drift&live=1"
+LINE = LineSettings(seed=26, rate=300, fps=50, frames=280, defects=0.6, light="drift")
+URI = "sim://line?seed=26&rate=300&fps=50&frames=280&defects=0.6&light=drift&live=1"
 
 
 class Ejector:
