@@ -406,7 +406,7 @@ def scene_of(source: SimSource | FaultySource) -> LineScene:
         "sim://line?frames=200&rate=600&fps=50&drop=0.2&seed=6",
         "sim://line?frames=250&rate=300&fps=50&corrupt=0.02&drop=0.05&seed=9",
         "sim://line?frames=300&rate=240&fps=50&corrupt=0.05&drop=0.1&seed=3",
-        "sim://line?frames=130&rate=240&fps=50&corrupt=0.05&drop=0.1&seed=6",
+        "sim://line?frames=160&rate=240&fps=50&corrupt=0.05&drop=0.1&seed=6",
     ],
 )
 def test_each_simulated_part_is_due_once_and_where_it_is(uri: str) -> None:
