@@ -142,8 +142,12 @@ def _made_folder(place: Path) -> tuple[Path, int]:
 
 
 def _locked(path: Path, handle: int) -> bool:
-    """Lock what was just made; False: another process took it for abandoned a moment before."""
-    fcntl.flock(handle, fcntl.LOCK_EX)
+    """Lock what was just made; False: another process took it for abandoned a moment before.
+
+    On a disk that knows no locks it goes without, and nobody clears there.
+    """
+    with contextlib.suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_EX)
     if path.exists():
         return True
     os.close(handle)

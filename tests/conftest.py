@@ -13,8 +13,8 @@ SKIPS = pytest.StashKey[list[str]]()
 pytest.register_assert_rewrite("tests.backend_contract")
 
 
-# CI tries the same examples each time; a developer's machine looks for new ones. A machine that does
-# other work as well is slow, which is no failure.
+# CI tries the same examples each time; a developer's machine looks for new ones. A machine that
+# does other work as well is slow, which is no failure.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("desk", deadline=None)
 

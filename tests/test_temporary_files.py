@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -59,6 +61,25 @@ def test_files_that_are_not_ours_are_left(tmp_path: Path) -> None:
     (tmp_path / ".link.edgesdk-abcdefgh").symlink_to(tmp_path / ".hidden")
     clear_abandoned(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {*names, ".link.edgesdk-abcdefgh"}
+
+
+def test_where_a_disk_knows_no_locks_files_are_written_and_nothing_is_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on some network disks: nobody can tell what is abandoned, so it stays."""
+
+    def unknown(handle: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", unknown)
+    other = Part(tmp_path / "b.txt")
+    write_atomic(tmp_path / "a.txt", "whole")
+    with folder_atomic(tmp_path / "c.edge") as made:
+        (made / "d.txt").write_text("whole")
+    clear_abandoned(tmp_path)
+    assert other.path.exists()
+    other.discard()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "c.edge"]
 
 
 def test_a_folder_that_is_not_there_has_nothing_to_clear(tmp_path: Path) -> None:
