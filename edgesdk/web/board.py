@@ -123,6 +123,7 @@ class Board:
         row, column = event.counted_as
         if (row, column) in self._counts or len(self._counts) < MOST_ROWS:
             self._counts[row, column] += 1
+            self._streams[stream].totals[column] += 1
         if not event.worth_a_line:
             return
         names = [each.name for each in dataclasses.fields(event) if each.name not in OWN_FIELDS]

@@ -106,6 +106,24 @@ def test_counts_rise_without_a_reload(tab: Tab) -> None:
         assert tab.text("#events li b") == "dog in"
 
 
+def test_each_of_several_cameras_shows_what_it_counted_itself(tab: Tab) -> None:
+    with page(of=facts("gate", "yard")) as sink:
+        sink.accept(packet(1, Passed(1, 40.0, "person", "in"), Passed(1, 40.0, "dog", "in")))
+        sink.accept(packet(1, Passed(1, 40.0, "dog", "out"), source="yard"))
+        tab.open(sink.address)
+        tab.wait(f"{COUNTED}.includes('all\\t2\\t1')")
+        shown = "[...document.querySelectorAll('article .totals')].map(each => each.innerText)"
+        assert [" ".join(text.split()) for text in tab.ask(shown)] == ["2 in 0 out", "0 in 1 out"]
+
+
+def test_an_only_camera_shows_its_counts_once(tab: Tab) -> None:
+    with page() as sink:
+        sink.accept(packet(1, Passed(1, 40.0, "person", "in")))
+        tab.open(sink.address)
+        tab.wait(f"{COUNTED}.includes('person')")
+        assert tab.text("article .totals") == ""
+
+
 def test_an_event_reads_in_words_with_units_and_without_what_is_not_known(tab: Tab) -> None:
     event = Measured(
         1, 40.0, "car", "gate in", "in", 31, 48.2, math.nan, 12.5, late=True, lost=False

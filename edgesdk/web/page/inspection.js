@@ -63,11 +63,7 @@ function showInspections(inspections, streams) {
     const root = make("div", "inspection");
     const facts = make("p", "facts");
     const told = [[one.parts, "parts"], [one.rejects, "rejected"], [one.late, "late"]];
-    for (const [value, what] of told) {
-      const fact = make("span");
-      fact.append(make("b", "", value.toLocaleString()), ` ${what}`);
-      facts.append(fact);
-    }
+    facts.append(...told.map(([value, what]) => figure(value, what)));
     if (streams.length > 1) root.append(make("h3", "", streams[one.stream].name));
     root.append(facts, ...one.charts.map((chart) => controlChart(chart, one)));
     return root;

@@ -51,15 +51,16 @@ class View {
     this.name = make("span", "name");
     this.state = make("span", "state");
     this.facts = make("p", "facts");
+    this.totals = make("p", "facts totals");
     this.error = make("p", "error");
     const title = make("div", "title");
     title.append(this.name, this.state);
     const about = make("div", "about");
-    about.append(title, this.facts, this.error);
+    about.append(title, this.totals, this.facts, this.error);
     this.root.append(this.frame, about);
   }
 
-  show(stream) {
+  show(stream, columns) {
     this.img.alt = `Live picture of ${stream.name}`;
     this.name.textContent = stream.name;
     this.state.className = `state ${stream.state}`;
@@ -71,6 +72,7 @@ class View {
     this.note.hidden = !quiet && stream.last_s !== null;
     this.note.textContent = note(stream);
     this.facts.replaceChildren(...factsOf(stream));
+    this.totals.replaceChildren(...columns.map((name) => figure(stream.totals[name] || 0, name)));
     this.error.hidden = !stream.error;
     this.error.textContent = stream.error ? `Last interruption: ${stream.error}` : "";
   }
@@ -121,21 +123,24 @@ function factsOf(stream) {
   for (const name of ["lost", "corrupt", "reconnects"]) {
     if (stream[name]) facts.push([stream[name].toLocaleString(), name]);
   }
-  return facts.map(([value, what]) => {
-    const fact = make("span");
-    fact.append(make("b", "", value), ` ${what}`);
-    return fact;
-  });
+  return facts.map(([value, what]) => figure(value, what));
 }
 
-function showStreams(streams) {
+function figure(value, what) {
+  const fact = make("span");
+  fact.append(make("b", "", value.toLocaleString()), ` ${what}`);
+  return fact;
+}
+
+function showStreams(streams, columns) {
   const grown = streams.length > views.length;
   while (views.length < streams.length) {
     views.push(new View(views.length));
     at("streams").append(views[views.length - 1].root);
   }
   at("streams").className = streams.length > 4 ? "many crowd" : streams.length > 1 ? "many" : "";
-  streams.forEach((stream, i) => views[i].show(stream));
+  // The counts of an only stream stand in the table.
+  streams.forEach((stream, i) => views[i].show(stream, streams.length > 1 ? columns : []));
   if (grown) startPictures();
 }
 
@@ -251,7 +256,7 @@ function show(state) {
   document.title = `${state.app} · edgesdk`;
   at("app").textContent = state.app;
   link("live", `running for ${span(state.uptime_s)}`);
-  showStreams(state.streams);
+  showStreams(state.streams, state.counts.columns);
   showCounts(state.counts);
   showInspections(state.inspections, state.streams);
   showStages(state.stages);
