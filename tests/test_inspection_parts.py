@@ -319,6 +319,16 @@ def test_a_trigger_may_choose_the_parts_that_are_inspected() -> None:
     assert [(i, p.untriggered) for i, p in found] == [(40, False)]
 
 
+def test_while_a_trigger_cannot_be_read_it_is_told_when_parts_may_have_been_due() -> None:
+    barrier, told = Barrier(), []
+    look = finder(barrier.fired, delay_ms=400.0)
+    for index in range(12):
+        barrier.broken = index in {5, 6, 9}
+        told.append(look(packet(picture([]), index)).unseen_ns)
+    wanted = {i: (ns(i - 1 + 10), ns(i + 10)) for i in (5, 6, 9)}  # 400 ms are 10 frames
+    assert told == [wanted.get(index) for index in range(12)]
+
+
 def test_a_firing_that_was_heard_before_the_loss_still_counts() -> None:
     """The barrier stands 400 ms ahead; it is lost while the part is on its way to the station."""
     barrier = Barrier(ns(21.0))  # the part is at the station in 29.5, and due in 31

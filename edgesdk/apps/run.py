@@ -120,6 +120,8 @@ class PreparedRun:
     """Those that URIs name; the pipeline closes them."""
     warnings: tuple[str, ...] = ()
     """What should be known of the engine that runs, in sentences."""
+    finders: tuple[RunModel, ...] = ()
+    """Detectors that find what the model judges."""
     trigger: CountedTrigger | None = None
     """What fires for each part; None: nothing from outside does."""
 
@@ -175,7 +177,7 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
         ):
             try:
                 warnings = (*known, *prepared.warnings)
-                yield replace(prepared, warnings=warnings, trigger=trigger)
+                yield replace(prepared, warnings=warnings, finders=finders.models, trigger=trigger)
             finally:
                 if prepared.pipeline.began:  # It has closed its sources itself.
                     unused.pop_all()

@@ -10,7 +10,7 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from edgesdk import _config
-from edgesdk.apps import App, PreparedRun
+from edgesdk.apps import App, PreparedRun, RunModel
 from edgesdk.apps.program import Writes
 from edgesdk.cli._console import console as make_console
 from edgesdk.cli._run_tables import (
@@ -87,7 +87,8 @@ def announce(app: App, run: PreparedRun) -> None:
     for stream in run.streams:
         label = f"source {stream.name}" if stream.name else "source"
         click.echo(f"  {label}: {stream.source.name}", err=True)
-    click.echo(f"  model:  {model.where} ({model.kind}, {model.precision})", err=True)
+    for each, title in ((model, "model: "), *((finder, "finder:") for finder in run.finders)):
+        click.echo(f"  {title} {each.where} ({each.kind}, {each.precision})", err=True)
     if model.kind == "float model":
         click.echo(
             f"  no bundle was built yet, so the float model runs; build one: "
@@ -102,15 +103,10 @@ def announce(app: App, run: PreparedRun) -> None:
 def as_object(app: App, run: PreparedRun, backend: str, summary: RunSummary) -> dict[str, Any]:
     """The summary and where it comes from, fit for JSON."""
     plain: dict[str, Any] = _config.plain(summary)
-    model = run.model
     return {
         "app": app.name,
-        "model": {
-            "path": model.where,
-            "kind": model.kind,
-            "precision": model.precision,
-            "digest": model.digest,
-        },
+        "model": _told(run.model),
+        "finders": [_told(finder) for finder in run.finders],
         "backend": backend,
         "policy": " and ".join(sorted({stream.policy for stream in summary.streams})),
         **plain,
@@ -120,6 +116,15 @@ def as_object(app: App, run: PreparedRun, backend: str, summary: RunSummary) -> 
         "video_file": _first([stream.video for stream in run.streams]),
         "files": [str(path) for path in _files(run, summary)],
         "sinks": {name: dict(figures) for name, figures in sink_figures(run).items()},
+    }
+
+
+def _told(model: RunModel) -> dict[str, str]:
+    return {
+        "path": model.where,
+        "kind": model.kind,
+        "precision": model.precision,
+        "digest": model.digest,
     }
 
 

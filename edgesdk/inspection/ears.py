@@ -23,12 +23,23 @@ class Ears:
         """Why the trigger cannot be read, in a sentence; empty: it can."""
         self.coming: tuple[int, ...] = ()
         """When firings that were heard will be due."""
+        self._asked_ns: int | None = None
+        self._before_ns: int | None = None
 
     def due(self, now_ns: int) -> list[int]:
         """Monotonic times at which parts were due since the last call."""
+        self._before_ns, self._asked_ns = self._asked_ns, now_ns
         heard = [*self.coming, *(time_ns + self._delay_ns for time_ns in self._heard())]
         self.coming = tuple(time_ns for time_ns in heard if time_ns > now_ns)
         return [time_ns for time_ns in heard if time_ns <= now_ns]
+
+    @property
+    def missed_ns(self) -> tuple[int, int] | None:
+        """From when to when parts may have been due, since the last call of `due`, whose firings
+        were lost. None: never."""
+        if not self.deaf or self._before_ns is None or self._asked_ns is None:
+            return None
+        return self._before_ns + self._delay_ns, self._asked_ns + self._delay_ns
 
     def _heard(self) -> tuple[int, ...]:
         try:

@@ -98,7 +98,7 @@ class PartFinder:
         self._recognize()
         parts = self._passing(frame) if self._ears is None else self._triggered(frame, self._ears)
         self._following.forget(self._length_px + self._settings.size_px[1])
-        unseen_ns = self._unseen_ns(frame) if self._ears is None else None
+        unseen_ns = self._unseen_ns(frame) if self._ears is None else self._ears.missed_ns
         shown = self._visible(frame)
         return replace(packet, parts=tuple(parts), detections=shown, unseen_ns=unseen_ns)
 

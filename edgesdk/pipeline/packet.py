@@ -66,7 +66,8 @@ class Packet:
     "inspection" with what the model says of each of their pictures."""
     unseen_ns: tuple[int, int] | None = None
     """Likewise: parts may have been due from the one to the other moment of the monotonic clock
-    that no frame has shown; most often None."""
+    that nobody knows of, since no frame shows them or their trigger could not be read; most often
+    None."""
     classification: Classification | None = None
     """What a classifier says of the whole picture, after the stage "classification"."""
     events: tuple[Event, ...] = ()

@@ -88,7 +88,7 @@ class Driver:
             )
         if self._unseen:
             _log.warning(
-                "%s: %d times no frame had shown what was at the ejector",
+                "%s: %d times it was not known what was at the ejector",
                 *(self._wire.shown, self._unseen),
             )
 
@@ -134,8 +134,8 @@ class Driver:
         if self._schedule.too_late(due, now_ns):
             self._fail_late(due, now_ns)
             return
-        if self._schedule.is_unseen(now_ns):
-            self._fail(due, "it is at the ejector among parts that no frame has shown")
+        if self._schedule.is_unseen(now_ns) and not due.reject:
+            self._fail(due, "it is at the ejector among parts that nobody knows of")
             return
         self._schedule.give(due, now_ns)
         try:
@@ -239,8 +239,7 @@ class Driver:
             while self._fresh:
                 self._schedule.add(self._fresh.popleft())
             while self._fresh_unseen:
-                self._schedule.leave_unseen(*self._fresh_unseen.popleft())
-                self._unseen += 1
+                self._unseen += self._schedule.leave_unseen(*self._fresh_unseen.popleft())
 
     def _first_connect(self) -> None:
         try:

@@ -78,10 +78,15 @@ class Schedule:
         """One more verdict."""
         heapq.heappush(self._waiting, due)
 
-    def leave_unseen(self, from_ns: int, to_ns: int) -> None:
-        """At the ejector there may be parts then that nobody has seen: the safe state is taken for
-        that time."""
+    def leave_unseen(self, from_ns: int, to_ns: int) -> bool:
+        """At the ejector there may be parts then that nobody knows of: the safe state is taken for
+        that time, and known rejects are given in it. True: it does not go on from the last such
+        time."""
+        if self._unseen and self._unseen[-1][0] <= from_ns <= self._unseen[-1][1]:
+            self._unseen[-1] = (self._unseen[-1][0], max(to_ns, self._unseen[-1][1]))
+            return False
         self._unseen.append((from_ns, to_ns))
+        return True
 
     def is_unseen(self, now_ns: int) -> bool:
         """Whether that is so now."""
@@ -122,7 +127,7 @@ class Schedule:
     def levels(self, now_ns: int, beat: bool = False) -> Levels:
         """What the wires should say now."""
         if not self.trusted or self._last is None or self.is_unseen(now_ns):
-            return Levels(self.rule.safe_reject, beat=beat)
+            return Levels(self.rule.safe_reject or now_ns < self._reject_until_ns, beat=beat)
         number = self._last.part % 65535 + 1
         ready = now_ns < self._ready_until_ns
         if not self.rule.pulse_ns:

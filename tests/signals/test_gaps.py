@@ -91,7 +91,7 @@ def test_a_camera_that_is_triggered_by_parts_may_be_silent() -> None:
 
 
 def test_for_the_time_that_frames_say_was_unseen_the_wire_is_safe() -> None:
-    """And neither before nor after it; a part that is due within fails safe."""
+    """And neither before nor after it; a good part that is due within fails safe."""
     wire = Wire()
     options = replace(OPTIONS, delay_s=0.5)
     sink = Output("test", wire, options, facts())
@@ -107,6 +107,24 @@ def test_for_the_time_that_frames_say_was_unseen_the_wire_is_safe() -> None:
     assert said == [False, True, True, False]
     gauges = sink.gauges()
     assert (gauges["given"], gauges["failed_safe"], gauges["unseen"]) == (2, 1, 1)
+
+
+def test_a_bad_part_among_unseen_ones_is_pushed_even_where_the_safe_state_is_to_rest() -> None:
+    wire = Wire()
+    sink = Output("test", wire, replace(OPTIONS, safe="pass", pulse_s=0.1), facts())
+    start_ns = time.monotonic_ns()
+    parts = [verdict(0, "pass", start_ns), verdict(1, "reject", start_ns + 150 * MS)]
+    for from_ms in (100, 150, 200):  # one after another: once
+        unseen_ns = (start_ns + from_ms * MS, start_ns + (from_ms + 50) * MS)
+        sink.accept(replace(packet(*parts), unseen_ns=unseen_ns))
+        parts = []
+    for _ in range(30):
+        sink.accept(packet())
+        time.sleep(0.02)
+    sink.close()
+    assert wire.at(start_ns + 400 * MS).reject
+    gauges = sink.gauges()
+    assert (gauges["given"], gauges["failed_safe"], gauges["unseen"]) == (2, 0, 1)
 
 
 def test_a_late_verdict_and_a_late_output_are_told_apart(caplog: pytest.LogCaptureFixture) -> None:
