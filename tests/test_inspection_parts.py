@@ -306,10 +306,17 @@ def test_parts_behind_a_light_barrier_that_is_cut_fail_as_soon_as_no_firing_can_
     assert caplog.text.count("no trigger fired") == 1
 
 
-def test_a_firing_of_a_part_that_has_failed_makes_no_second_part_of_it() -> None:
-    barrier = Barrier(ns(50))  # 200 ms late for the only part.
+def test_a_firing_that_no_part_can_have_is_unseen() -> None:
+    barrier = Barrier(ns(50))  # 800 ms after the only part.
     found = run(finder(barrier.fired), barrier, moving(10, 80, [(-55, 90)]))
     assert [(p.untriggered, len(p.views)) for _, p in found] == [(True, 1), (False, 0)]
+
+
+def test_a_firing_that_comes_after_its_part_has_failed_makes_no_second_part_of_it() -> None:
+    look, found = finder(lambda: (ns(29.5),) if index == 50 else ()), []
+    for index, now in enumerate(moving(10, 80, [(-55, 90), (-255, 90)])):
+        found += [(index, part.untriggered) for part in look(packet(picture(now), index)).parts]
+    assert found == [(36, True), (56, True)]
 
 
 def test_a_trigger_may_choose_the_parts_that_are_inspected() -> None:
