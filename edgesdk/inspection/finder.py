@@ -185,11 +185,13 @@ class PartFinder:
     def _triggered(self, frame: Frame, ears: Ears) -> list[Part]:
         """The part at the station for each time the trigger fired, without one an empty part; and
         what passes without a firing."""
-        parts = [self._at_station(time_ns, frame) for time_ns in ears.due(frame.captured_ns)]
+        due = (self._at_station(time_ns, frame) for time_ns in ears.due(frame.captured_ns))
+        parts = [part for part in due if part is not None]
         for track in sorted(self._following.tracks, key=lambda track: -track.along_px):
             if self._is_untold(track, frame, ears):
                 part = self._part(track, self._crossed_ns(track, frame, bool(ears.deaf)))
                 parts.append(replace(part, untriggered=True))
+                track.untold = True
         return parts
 
     def _is_untold(self, track: Track, frame: Frame, ears: Ears) -> bool:
@@ -207,9 +209,10 @@ class PartFinder:
         self._tell("untold", "a part passed the station and no trigger fired for it: it fails")
         return True
 
-    def _at_station(self, due_ns: int, frame: Frame) -> Part:
+    def _at_station(self, due_ns: int, frame: Frame) -> Part | None:
+        """None: the firing is late, for a part that has failed without it."""
         moved_px = (self._following.speed_px_s or 0.0) * (frame.captured_ns - due_ns) / 1e9
-        free = [t for t in self._following.tracks if not t.passed]
+        free = [t for t in self._following.tracks if t.untold or not t.passed]
 
         def away_px(track: Track) -> float:
             return abs(track.along_px - moved_px - self.station_px)
@@ -217,6 +220,9 @@ class PartFinder:
         nearest = min(free, key=away_px, default=None)
         if nearest is None or away_px(nearest) > self._settings.size_px[1]:
             return Part(self._number(), due_ns, ())
+        if nearest.untold:
+            nearest.untold = False
+            return None
         return self._part(nearest, due_ns)
 
     def _part(self, track: Track, due_ns: int) -> Part:
