@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.counting.__main__ import summary
@@ -62,6 +62,7 @@ passages = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(passages, passages)
 def test_each_is_matched_once_or_told(true: list[Passage], found: list[Passage]) -> None:
     compared = match(true, found)
