@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.counting.__main__ import summary
 from benchmarks.counting.matching import Passage, match
-from benchmarks.counting.runs import truth
+from benchmarks.counting.runs import built, counted, truth
 from benchmarks.counting.scenes import SEEDS, uri_of
+from edgesdk._optional import available
+from edgesdk.apps import load_app
 from edgesdk.sim import parse_uri
+
+APP = Path(__file__).parent.parent / "apps" / "traffic_counting"
 
 
 def at(time_s: float, direction: str = "down", x_px: float | None = 100.0) -> Passage:
@@ -55,6 +62,7 @@ passages = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(passages, passages)
 def test_each_is_matched_once_or_told(true: list[Passage], found: list[Passage]) -> None:
     compared = match(true, found)
@@ -91,3 +99,13 @@ def test_the_summary_counts_every_error_and_every_clean_scene() -> None:
         "scenes_without_error": 1,
         "misnamed": 1,
     }
+
+
+def test_who_passes_in_the_last_frame_is_counted_as_the_app_counts_it(tmp_path: Path) -> None:
+    """A counter waits for one more sighting; when none comes, it tells after the last frame."""
+    if not available("onnxruntime"):
+        pytest.skip("needs onnxruntime: pip install 'edgesdk[cpu]'")
+    scene = "sim://traffic?seed=901&frames=49&fps=12"
+    assert truth(scene)[-1].time_s == pytest.approx(48 / 12)
+    found = counted(load_app(APP), scene, built(str(APP), "fp32", "", tmp_path))
+    assert match(truth(scene), found).wrong == 0

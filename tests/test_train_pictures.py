@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgesdk._optional import available
 from edgesdk._resources import assets_folder
+from edgesdk.sim import TrafficScene, TrafficSettings
 
 APP = Path(__file__).parent.parent / "apps" / "traffic_counting"
 MODEL = APP / "model" / "vehicles.onnx"
@@ -34,6 +35,7 @@ from training.loss import Loss  # noqa: E402
 from training.net import Net, export, restore  # noqa: E402
 from training.real import Real, part, paste  # noqa: E402
 from training.score import Onnx  # noqa: E402
+from training.simulated import moment  # noqa: E402
 
 
 def boxed(columns: int = 640, rows: int = 360) -> Example:
@@ -113,6 +115,28 @@ def test_draws_have_every_group_and_four_in_one() -> None:
         assert (draw.boxes >= 0).all()
         assert (draw.boxes <= [WIDTH, HEIGHT, WIDTH, HEIGHT]).all()
         assert len(draw.classes) == len(draw.boxes)
+
+
+def tall_and_long(scene: TrafficScene, index: int) -> bool:
+    """Whether a truck or bus takes up more than a third of the picture's height."""
+    truth = scene.truth(index)
+    heights = truth.xyxy[:, 3] - truth.xyxy[:, 1]
+    return bool((heights[(truth.class_id == 1) | (truth.class_id == 2)] > 126).any())
+
+
+@pytest.mark.parametrize("lanes", [2, 6])
+def test_trucks_and_buses_near_the_camera_are_shown_more_often_than_they_come(lanes: int) -> None:
+    scene = TrafficScene(TrafficSettings(seed=1007, lanes=lanes, frames=10_000))
+    rng = np.random.default_rng(0)
+    come = np.mean([tall_and_long(scene, i) for i in range(0, 10_000, 50)])
+    shown = np.mean([tall_and_long(scene, moment(scene, rng)) for _ in range(200)])
+    assert shown > come + 0.2
+    assert shown < 0.85, "the others are still there"
+
+
+def test_a_scene_without_traffic_gives_pictures_too() -> None:
+    scene = TrafficScene(TrafficSettings(seed=1008, density=0, frames=9))
+    assert 0 <= moment(scene, np.random.default_rng(0)) < 9
 
 
 def test_the_net_is_told_nothing_where_the_teacher_was_unsure() -> None:

@@ -57,6 +57,8 @@ class Schedule:
     """The highest learning rate, after the warm-up."""
     seed: int
     """Of weights, scenes and augmentation."""
+    bfloat16: bool
+    """Multiply in bfloat16: a third less time on a CPU that has it, more on one that has not."""
 
 
 def train(net: Net, sources: Sequence[Pictures], schedule: Schedule) -> Net:
@@ -69,7 +71,9 @@ def train(net: Net, sources: Sequence[Pictures], schedule: Schedule) -> Net:
         warm, cosine = (step + 1) * 13 / steps, 0.51 + 0.49 * math.cos(math.pi * step / steps)
         optimizer.param_groups[0]["lr"] = schedule.rate * min(warm, 1.0) * cosine
         images, truth = batch(sources, schedule.batch)
-        loss = loss_of(net(images.to(memory_format=torch.channels_last)), truth)
+        with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bfloat16):
+            raw = net(images.to(memory_format=torch.channels_last))
+        loss = loss_of(raw.float(), truth)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 20.0)
@@ -138,6 +142,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=16, help="pictures in a batch")
     parser.add_argument("--rate", type=float, default=2.5e-3, help="highest learning rate")
     parser.add_argument("--seed", type=int, default=0, help="of weights, scenes and augmentation")
+    parser.add_argument("--bfloat16", action="store_true", help="faster on CPUs that have it")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     parser.add_argument("--out", type=Path, default=default, help="the ONNX file to write")
     return parser.parse_args()
@@ -148,15 +153,16 @@ def main() -> None:
     given = arguments()
     torch.set_num_threads(given.threads)
     cv2.setNumThreads(1)
-    schedule = Schedule(given.steps, given.batch, given.rate, given.seed)
+    schedule = Schedule(given.steps, given.batch, given.rate, given.seed, given.bfloat16)
     assets = None if given.only_simulated else opened_assets()
     torch.manual_seed(given.seed)
     rng = np.random.default_rng(given.seed)
     begin, net = time.monotonic(), Net()
     kept = max(given.batch, min(512, given.batch * given.steps // 15))
-    sources: list[Pictures] = [Simulated(kept, rng)]
+    drawn = Simulated(kept, rng)
+    sources: list[Pictures] = [drawn]
     if assets is not None:
-        sources.append(real(assets, rng))
+        sources = [drawn, drawn, real(assets, rng)]
     if given.start is not None:
         restore(net, given.start, batch(sources, 64)[0])
     net = train(net, sources, schedule)

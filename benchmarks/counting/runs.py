@@ -27,6 +27,10 @@ class Collected:
         """Take the events of a packet."""
         self.events += packet.events
 
+    def tell(self, packet: Packet) -> None:
+        """Take what the stages had left to tell at the end, as the app's own sinks do."""
+        self.events += packet.events
+
     def close(self) -> None:
         """There is nothing to complete."""
 

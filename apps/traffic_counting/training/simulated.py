@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgesdk.sim import TrafficScene, TrafficSettings
+from edgesdk.detections import Detections
+from edgesdk.sim import LABELS, TrafficScene, TrafficSettings
 from training.augment import augment
 from training.example import PREPARE, Example
 
@@ -13,6 +14,13 @@ FIRST_SEED = 1000
 """Scenes with smaller seeds are never trained on: they are for measuring."""
 FRESH = 0.25
 """How many new pictures are drawn for one that is asked for."""
+NEAR_SHARE = 0.6
+"""For this share of the pictures a moment is looked for at which a long vehicle is near. By chance
+it is one picture in four, and few of those are alike: a detector learns the small ones first."""
+NEAR_HEIGHT = 0.35
+"""A truck or bus is near when its box is so high, as a share of the picture's height."""
+TRIES = 8
+"""So many moments are looked at for one; the last is taken whatever it shows."""
 
 
 class Simulated:
@@ -33,7 +41,7 @@ class Simulated:
     def _render(self) -> Example:
         rng = self._rng
         if self._left == 0:
-            light, lanes = rng.choice(LIGHTS), int(rng.choice([2, 4, 4, 6]))
+            light, lanes = rng.choice(LIGHTS), int(rng.choice([2, 4, 6]))
             height = int(rng.choice([360, 360, 352, 480]))
             self._next, self._left = self._next + 1, 12
             self._scene = TrafficScene(
@@ -43,7 +51,23 @@ class Simulated:
                 )
             )  # fmt: skip
         self._left -= 1
-        index = int(rng.integers(self._scene.settings.frames))
+        index = moment(self._scene, rng)
         image, placement = PREPARE.place(self._scene.frame(index))
         truth = self._scene.truth(index)
         return Example(image, placement.to_input(truth.xyxy), truth.class_id)
+
+
+def moment(scene: TrafficScene, rng: np.random.Generator) -> int:
+    """The number of one of the scene's frames, more often of one with a long vehicle near."""
+    near, size = rng.random() < NEAR_SHARE, scene.settings
+    for _ in range(TRIES):
+        index = int(rng.integers(size.frames))
+        if not near or shows_near(scene.truth(index), size.height):
+            break
+    return index
+
+
+def shows_near(truth: Detections, height: int) -> bool:
+    """Whether a truck or bus is near in a picture of this height."""
+    long = np.isin(truth.class_id, [LABELS.index("truck"), LABELS.index("bus")])
+    return bool((np.diff(truth.xyxy[long, 1::2]) > NEAR_HEIGHT * height).any())
