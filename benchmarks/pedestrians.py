@@ -48,7 +48,7 @@ VARIANTS: Mapping[str, CountingSettings] = {
     **{f"settle_sightings={n}": replace(DEFAULT, settle_sightings=n) for n in (1, 3, 5)},
     **{f"band_sizes={b}": replace(DEFAULT, band_sizes=b) for b in (0.05, 0.2)},
     **{f"handover_sizes={h}": replace(DEFAULT, handover_sizes=h) for h in (0.0, 0.5, 1.0)},
-    **{f"handover_frames={f}": replace(DEFAULT, handover_frames=f) for f in (15, 90)},
+    **{f"handover_s={s}": replace(DEFAULT, handover_s=s) for s in (1.5, 9.0)},
 }
 
 
@@ -95,7 +95,7 @@ def errors(
     """True crossings of all lines, and what of them was missed and what came on top."""
     total = {"true": 0, "missed": 0, "extra": 0}
     for ends in LINES:
-        counter = LineCounter(Line(*ends, "on", "back", anchor=anchor), settings=settings)
+        counter = LineCounter(Line(*ends, "on", "back", anchor=anchor), settings=settings, fps=FPS)
         crossings = [c for i, (d, new) in enumerate(given) for c in counter.update(d, i, new)]
         told = [
             Passed(c.frame_index, c.direction == "on", c.x_px, c.y_px)

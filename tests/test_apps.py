@@ -162,10 +162,10 @@ def test_code_that_fails_before_the_first_frame_says_where(
 
 
 def test_settings_are_changed_key_by_key() -> None:
-    app = load_app(TRAFFIC).with_settings({"line_at": 0.5, "tracker": {"lost_frames": 7}})
+    app = load_app(TRAFFIC).with_settings({"line_at": 0.5, "tracker": {"lost_s": 7}})
     app = app.with_settings({"tracker": {"min_hits": 4}})
     assert (app.settings.line_at, app.settings.forward) == (0.5, "down")
-    assert (app.settings.tracker.lost_frames, app.settings.tracker.min_hits) == (7, 4)
+    assert (app.settings.tracker.lost_s, app.settings.tracker.min_hits) == (7, 4)
 
 
 def test_an_unknown_setting_names_the_nearest() -> None:

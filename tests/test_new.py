@@ -79,7 +79,7 @@ def test_what_the_site_sets_stands_over_the_app(here: Path) -> None:
         'name = "gate"\nfrom = "traffic_counting"\ntitle = "North gate"\n'
         '[source]\ndefault = "clips/day.mp4"\ntrigger = "gpio:7"\n'
         '[calibration]\ndata = "pictures"\n'
-        '[settings]\nline_at = 0.4\ntracker.lost_frames = 7\n[sinks]\nevents = "e.csv"\n'
+        '[settings]\nline_at = 0.4\ntracker.lost_s = 7\n[sinks]\nevents = "e.csv"\n'
     )
     site, base = load_app("gate"), load_app("traffic_counting")
     assert site.title == "North gate"
@@ -88,7 +88,7 @@ def test_what_the_site_sets_stands_over_the_app(here: Path) -> None:
     assert site.calibration == "gate/pictures"
     assert site.sinks.events == "e.csv"
     assert site.settings.line_at == 0.4
-    assert site.settings.tracker.lost_frames == 7
+    assert site.settings.tracker.lost_s == 7
     assert site.settings.classes == base.settings.classes
     assert site.with_settings({"line_at": 0.3}).settings.line_at == 0.3
 

@@ -194,12 +194,12 @@ def wait_for_lines(path: Path, lines: int, run: subprocess.Popen[str]) -> None:
 
 def test_values_of_settings_are_json_or_text() -> None:
     table = read_changes(
-        ["line=[1, 2, 3, 4]", "forward=in", "tracker.min_hits=4", "tracker.lost_frames=9"], None
+        ["line=[1, 2, 3, 4]", "forward=in", "tracker.min_hits=4", "tracker.lost_s=9"], None
     )
     assert table == {
         "line": [1, 2, 3, 4],
         "forward": "in",
-        "tracker": {"min_hits": 4, "lost_frames": 9},
+        "tracker": {"min_hits": 4, "lost_s": 9},
     }
     assert read_changes([], "0,1.5,2,3") == {"line": [0, 1.5, 2, 3]}
 

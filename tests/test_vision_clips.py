@@ -88,7 +88,7 @@ def count(
 def crossings_of(
     frames: Iterable[tuple[int, Detections]], line: Line, fps: float
 ) -> list[Crossing]:
-    tracker, counter, crossings = Tracker(fps=fps), LineCounter(line), []
+    tracker, counter, crossings = Tracker(fps=fps), LineCounter(line, fps=fps), []
     for number, found in frames:
         tracked = tracker.update(found, number)
         crossings += counter.update(tracked, number, tracker.confirmed_now)
@@ -103,7 +103,7 @@ def test_eight_vehicles_come_down_the_road_and_none_goes_up(road: list[Detection
     assert ((late >= 0) & (late <= 24)).all(), frames
 
 
-@pytest.mark.parametrize("y", [160, 180, 200, 220, 240])
+@pytest.mark.parametrize("y", [160, 180, 200, 220, 240, 260])
 @pytest.mark.parametrize("threshold", [0.1, 0.25, 0.3, 0.35, 0.4])
 def test_neither_where_the_line_is_nor_the_threshold_matters(
     road: list[Detections], y: int, threshold: float
@@ -140,7 +140,7 @@ TO_THE_RIGHT = Line((384, 576), (384, 0), "right", "left")
 def test_pedestrians_are_counted_from_true_boxes_with_true_identities(
     walkers: tuple[list[Detections], list[Array]],
 ) -> None:
-    counter = LineCounter(TO_THE_RIGHT)
+    counter = LineCounter(TO_THE_RIGHT, fps=WALKERS_FPS)
     for i, (found, identity) in enumerate(zip(*walkers, strict=True)):
         counter.update(found.with_tracks(identity), i)
     assert counter.totals == {"right": 14, "left": 18}

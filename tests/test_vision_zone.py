@@ -52,7 +52,7 @@ class Watch:
 def test_who_comes_in_and_leaves_is_told_with_the_seconds_between() -> None:
     watch = Watch().show((3, 50, 200), times=5).show((3, 200, 200), times=20)
     assert watch.zone.occupancy == 1
-    assert watch.zone.seconds_inside(2.4) == {3: pytest.approx(1.9)}
+    assert watch.zone.seconds_inside(2.4) == {0: pytest.approx(1.9)}
     watch.show((3, 350, 200), times=2)
     assert watch.told == [("enter", 5, 0.0, 1), ("leave", 25, 2.0, 0)]
     assert {(v.zone, v.label, v.track_id) for v in watch.visits} == {("yard", "car", 3)}
@@ -82,7 +82,7 @@ def test_two_are_counted_at_once_and_each_has_its_own_time() -> None:
 
 
 def test_who_is_hidden_inside_stays_and_who_is_lost_there_has_left_when_last_seen() -> None:
-    settings = CountingSettings(forget_frames=30)
+    settings = CountingSettings(forget_s=1.2)
     watch = Watch(settings=settings).show((0, 200, 200), times=10).show(times=20)
     assert watch.zone.occupancy == 1
     watch.show((0, 210, 200)).show(times=40)

@@ -76,7 +76,7 @@ class Program:
         labels, interval_s = self.classes.labels, 60 * settings.interval_min
         self._regions = settings.regions
         self._tracker = Tracker(settings.tracker, scene.fps)
-        self._watch = SiteWatch(self.site, labels, settings.counting, settings.speed)
+        self._watch = SiteWatch(self.site, labels, settings.counting, settings.speed, scene.fps)
         self._teller = Teller(self.site, labels, scene.fps, scene.live, interval_s)
         self._annotate = Annotator(labels, self.site.lines, self.site.zones, settings.regions)
         self.columns = self._teller.columns

@@ -29,7 +29,7 @@ MOVED: dict[str, tuple[float, ...]] = {
     "gate_sizes": (1.0, 2.0),
     "doubt_fit": (0.0, 0.25, 0.6),
     "recent_s": (0.2, 1.0),
-    "lost_frames": (15, 60),
+    "lost_s": (0.8, 3.0),
     "motion.measured": (0.07, 0.14),
     "motion.acceleration": (0.2, 0.45),
     "motion.first_velocity": (5.0, 20.0),

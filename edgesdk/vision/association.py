@@ -21,10 +21,7 @@ def fit(tracks: Doubles, found: Doubles) -> Doubles:
     picture: of two that stand in line, the height tells which one is seen. (Yang et al.,
     "Hybrid-SORT", arXiv:2308.00783, height-modulated IoU.)
     """
-    half_a, half_b = tracks[2:] / 2, found[2:] / 2
-    low = np.maximum((tracks[:2] - half_a)[:, :, None], (found[:2] - half_b)[:, None])
-    high = np.minimum((tracks[:2] + half_a)[:, :, None], (found[:2] + half_b)[:, None])
-    shared = np.maximum(high - low, 0.0)
+    shared = _shared(tracks, found)
     common, tall = shared[0] * shared[1], shared[1]
     area = (tracks[2] * tracks[3])[:, None] + found[2] * found[3] - common
     height = tracks[3][:, None] + found[3] - tall
@@ -32,17 +29,34 @@ def fit(tracks: Doubles, found: Doubles) -> Doubles:
     return both
 
 
-def match(fits: Doubles, least: Doubles, first: Mask, track_of: Indices) -> None:
+def inside(parts: Doubles, wholes: Doubles) -> Doubles:
+    """Which share of each of N boxes lies in each of M others; shape (N, M)."""
+    width, height = _shared(parts, wholes)
+    share: Doubles = width * height / np.maximum(parts[2] * parts[3], 1e-9)[:, None]
+    return share
+
+
+def _shared(a: Doubles, b: Doubles) -> Doubles:
+    """Width and height of what each of N boxes has in common with each of M; shape (2, N, M)."""
+    half_a, half_b = a[2:] / 2, b[2:] / 2
+    low = np.maximum((a[:2] - half_a)[:, :, None], (b[:2] - half_b)[:, None])
+    high = np.minimum((a[:2] + half_a)[:, :, None], (b[:2] + half_b)[:, None])
+    shared: Doubles = np.maximum(high - low, 0.0)
+    return shared
+
+
+def match(fits: Doubles, least: Doubles, first: Mask, lead: Doubles, track_of: Indices) -> None:
     """Pair free tracks (rows) and free detections (columns), the best fit first.
 
     A pair needs a fit of `least` (shape (M,), infinite: never), and the detections of `first`
-    choose before the others. Greedy and not optimal in the sum: a pair that fits very well is
-    never torn apart to rescue another one. Writes the row into `track_of`; -1 is free.
+    choose before the others. `lead` (shape (N,)) is added to a track's fits when it is compared
+    with others. Greedy and not optimal in the sum: a pair that fits very well is never torn apart
+    to rescue another one. Writes the row into `track_of`; -1 is free.
     """
     rows, columns = np.nonzero(fits >= least)
     if not len(rows):
         return
-    order = np.argsort(-fits[rows, columns] - 2 * first[columns], kind="stable")
+    order = np.argsort(-fits[rows, columns] - lead[rows] - 2 * first[columns], kind="stable")
     used, row_of = set(track_of.tolist()), track_of.tolist()
     for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
         if row_of[column] < 0 and row not in used:

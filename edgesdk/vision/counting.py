@@ -87,11 +87,13 @@ class LineCounter:
         line: Line,
         labels: tuple[str, ...] = (),
         settings: CountingSettings | None = None,
+        fps: float = 25.0,
     ) -> None:
+        """`fps` is the stream's, as for `Tracker`. Raises UsageError as it does."""
         self.line = line
         self.labels = labels
         self.settings = settings or CountingSettings()
-        self._paths = Paths(self.settings)
+        self._paths = Paths(self.settings, fps)
         self._courses: dict[int, _Course] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
 

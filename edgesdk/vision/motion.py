@@ -36,13 +36,17 @@ class MotionSettings:
     acceleration: float = 0.3
     """How much the velocity, in sizes a second, changes in a second (standard deviation). Greater
     follows turns and perspective faster, and coasts worse through an occlusion."""
+    brisk: float = 1.5
+    """From this speed on, in sizes a second, the velocity changes in proportion to itself: what
+    drives towards the camera gains speed in the picture with every metre. People walk below it."""
     first_velocity: float = 10.0
     """Standard deviation of the unknown velocity of a new track, in sizes a second: how far from
     its first place its second one may be."""
 
     def __post_init__(self) -> None:
-        if min(self.measured, self.acceleration, self.first_velocity) <= 0:
-            raise ValueError("measured, acceleration and first_velocity should be positive")
+        settings = (self.measured, self.acceleration, self.brisk, self.first_velocity)
+        if min(settings) <= 0:
+            raise ValueError("measured, acceleration, brisk and first_velocity should be positive")
 
 
 class Motion:
@@ -88,8 +92,9 @@ class Motion:
     def predict(self, seconds: float) -> None:
         """Go on by so much time."""
         change, grown = _step(seconds, self._settings.acceleration)
+        speed = np.hypot(*self.velocity) / scale(self.placed)
         self._state = change @ self._state
-        self._state[6:] += grown
+        self._state[6:] += grown * np.maximum(speed / self._settings.brisk, 1.0) ** 2
 
     def correct(self, rows: Rows, placed: Doubles) -> None:
         """The boxes of `rows` (each at most once) were seen there (as of `measure`)."""

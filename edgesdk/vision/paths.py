@@ -16,9 +16,9 @@ import numpy as np
 
 from edgesdk.detections import Detections
 from edgesdk.vision.anchor import Box, Point
-from edgesdk.vision.tracker import Confirmed
+from edgesdk.vision.tracker import Confirmed, checked_fps
 
-WIDE_FRAMES = 15
+WIDE_S = 0.6
 """A velocity is a guess: who was hidden for so long may be twice as far from where it leads."""
 STEADY = 2
 """Steps over which a velocity is smoothed: a box that is half hidden jumps."""
@@ -40,15 +40,15 @@ class CountingSettings:
     """A track that begins this near to where another, lost one should be by now is the same
     object under a new identity and goes on in its place; in sizes of the smaller box, and up to
     twice as far the longer it was lost. 0: never."""
-    handover_frames: int = 45
-    """... if it was lost no longer ago than this."""
-    forget_frames: int = 90
-    """An object unseen for longer is dropped; not less than the tracker's `lost_frames`."""
+    handover_s: float = 3.0
+    """... if it was lost no longer ago than this, in seconds."""
+    forget_s: float = 4.5
+    """An object unseen for longer, in seconds, is dropped; not less than the tracker's `lost_s`."""
 
     def __post_init__(self) -> None:
         distances = (self.band_sizes, self.band_px, self.handover_sizes)
-        if min(*distances, self.handover_frames, self.forget_frames) < 0:
-            raise ValueError("distances and frames should not be negative")
+        if min(*distances, self.handover_s, self.forget_s) < 0:
+            raise ValueError("distances and seconds should not be negative")
         if self.settle_sightings < 1:
             raise ValueError("settle_sightings should be 1 or more")
 
@@ -62,7 +62,7 @@ class Seen:
     """One object in one frame."""
 
     path: int
-    """Which object: the number of its first track."""
+    """Which object: 0, 1, 2 ... as they came into view; never used again."""
     track_id: int
     """What the tracker calls it now."""
     class_id: int
@@ -70,7 +70,8 @@ class Seen:
     frame: int
     box: Box
     surprise: float = 0.0
-    """How far its centre is from where its motion so far would have it, in box sizes."""
+    """How far its centre is from where its motion so far would have it, as a share of its size and
+    of the way that it was to go since."""
     promised: Box | None = None
     """At the first sighting under a new identity: where the old one should have been by then."""
 
@@ -111,6 +112,11 @@ class _Path:
         x, y = self.velocity[0] * gap, self.velocity[1] * gap
         return (self.box[0] + x, self.box[1] + y, self.box[2] + x, self.box[3] + y)
 
+    def surprise(self, box: Box, frame: int) -> float:
+        """Of seeing it there: see `Seen`."""
+        way = math.hypot(*self.velocity) * (frame - self.frame)
+        return math.dist(_center(self.expected(frame)), _center(box)) / max(_size(box) + way, 1.0)
+
 
 Sighting = tuple[int, Box, int]
 """Frame, box, class."""
@@ -119,9 +125,13 @@ Sighting = tuple[int, Box, int]
 class Paths:
     """Follows objects through tracked detections. Memory follows those that are about."""
 
-    def __init__(self, settings: CountingSettings | None = None) -> None:
+    def __init__(self, settings: CountingSettings | None = None, fps: float = 25.0) -> None:
+        """`fps` is the stream's, as for `Tracker`. Raises UsageError as it does."""
         self._settings = settings or CountingSettings()
+        self._second = 1 / checked_fps(fps)
         self._paths: dict[int, _Path] = {}
+        """By the number of the track that each goes by now."""
+        self._begun = 0
         self._gone: tuple[int, ...] = ()
 
     def update(
@@ -162,12 +172,12 @@ class Paths:
             path = self._inherit(sightings, present)
             if path is not None:
                 promised = path.expected(sightings[0][0])
-            self._paths[track_id] = path or _Path(track_id, sightings[0][1], sightings[0][0])
-            path = self._paths[track_id]
+            else:
+                path = self._begin(sightings[0])
+            self._paths[track_id] = path
         seen = []
         for frame, box, class_id in sightings:
-            expected = path.expected(frame)
-            away = math.dist(_center(expected), _center(box)) / max(_size(box), 1.0)
+            away = path.surprise(box, frame)
             if frame > path.frame:
                 path.move(box, frame)
             path.votes[class_id] += 1
@@ -176,17 +186,25 @@ class Paths:
             promised = None
         return seen
 
+    def _begin(self, sighting: Sighting) -> _Path:
+        """A new object. Its number is not the track's: a track that comes back after another went
+        on in its place is no longer the same object as that one."""
+        frame, box, _ = sighting
+        self._begun += 1
+        return _Path(self._begun - 1, box, frame)
+
     def _inherit(self, sightings: list[Sighting], present: set[int]) -> _Path | None:
         """The object that was lost here just now, if there is one; it gets a new track."""
         frame, box, _ = sightings[0]
         best, nearest = None, self._settings.handover_sizes
         for track_id, path in self._paths.items():
-            if track_id in present or not 0 < frame - path.frame <= self._settings.handover_frames:
+            hidden_s = (frame - path.frame) * self._second
+            if track_id in present or not 0 < hidden_s <= self._settings.handover_s:
                 continue
             # In sizes of the smaller of the two: what is far and small does not become a truck.
             distance = math.dist(_center(path.expected(frame)), _center(box))
             distance /= max(min(_size(path.box), _size(box)), 1.0)
-            distance /= 1 + min((frame - path.frame) / WIDE_FRAMES, 1.0)
+            distance /= 1 + min(hidden_s / WIDE_S, 1.0)
             if distance < nearest and not self._opposed(path, sightings):
                 best, nearest = track_id, distance
         return None if best is None else self._paths.pop(best)
@@ -202,8 +220,8 @@ class Paths:
         )
 
     def _forget(self, frame: int) -> None:
-        limit = frame - self._settings.forget_frames
-        old = [track_id for track_id, path in self._paths.items() if path.frame < limit]
+        most = self._settings.forget_s / self._second
+        old = [track_id for track_id, path in self._paths.items() if frame - path.frame > most]
         self._gone = tuple(self._paths.pop(track_id).number for track_id in old)
 
 

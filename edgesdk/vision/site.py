@@ -70,9 +70,11 @@ class SiteWatch:
         labels: tuple[str, ...] = (),
         settings: CountingSettings | None = None,
         speed: SpeedSettings | None = None,
+        fps: float = 25.0,
     ) -> None:
-        self._paths = Paths(settings)
-        self.lines = tuple(LineCounter(line, labels, settings) for line in site.lines)
+        """`fps` is the stream's, as for `Tracker`. Raises UsageError as it does."""
+        self._paths = Paths(settings, fps)
+        self.lines = tuple(LineCounter(line, labels, settings, fps) for line in site.lines)
         self.zones = tuple(ZoneWatch(zone, labels, settings) for zone in site.zones)
         self._gauge = SpeedGauge(site.ground, site.size, speed) if site.ground else None
         self._seen: tuple[Seen, ...] = ()

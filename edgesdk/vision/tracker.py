@@ -18,10 +18,14 @@ import numpy as np
 from edgesdk.detections import Detections
 from edgesdk.errors import UsageError
 from edgesdk.geometry import Boxes
-from edgesdk.vision.association import Indices, Mask, fit, match, second_names
+from edgesdk.vision.association import Indices, Mask, fit, inside, match, second_names
 from edgesdk.vision.motion import Doubles, Motion, MotionSettings, measure, scale
 
-_ID, _BIRTH, _HITS, _MISSED = range(4)
+TOUCHES = 0.05
+"""So much of a box lies in another one that it may be a part of that."""
+TORN_OFF = 0.5
+"""So much of a box lies where the torn one was due."""
+_ID, _BIRTH, _HITS, _MISSED, _PASSED = range(5)
 
 
 @dataclass(frozen=True)
@@ -46,18 +50,31 @@ class TrackerSettings:
     doubt_fit: float = 0.4
     """A detection that fits a hidden track worse than its own by no more than this could be
     either: it prolongs its own but is given no id in this frame. 0: every one is given its id."""
+    confirmed_lead: float = 0.2
+    """A confirmed track is preferred to one that is not, unless that fits better by more than
+    this: a part of a vehicle that is seen as a box of its own does not take over from it."""
+    torn_area: float = 0.8
+    """A track whose box is suddenly smaller than this share of what was due is torn: what else
+    lies where it was due is the rest of it and begins no track. So a long vehicle at the edge of
+    the picture stays one, and two that walked in one box become two a moment later. 0: never."""
     duplicate_iou: float = 0.7
     """A detection that overlaps a stronger one of another class by more than this is the same
     object under a second name and is left out; 1: never."""
     min_hits: int = 3
     """Sightings until a track is confirmed and gets an id."""
-    lost_frames: int = 30
-    """For so many frames a confirmed track is kept unseen. An unconfirmed one dies at once."""
+    lost_s: float = 1.5
+    """For so many seconds a confirmed track is kept unseen."""
+    unconfirmed_misses: int = 2
+    """A track that is not confirmed yet may be missed so often in a row before it is given up, as
+    a detector may lose one box in three; 0: never. Nor may one that touches a confirmed track: a
+    part of a vehicle that is a box of its own now and then."""
     motion: MotionSettings = field(default_factory=MotionSettings)
 
     def __post_init__(self) -> None:
-        if self.min_hits < 1 or self.lost_frames < 0:
-            raise ValueError("min_hits should be 1 or more and lost_frames 0 or more")
+        if self.min_hits < 1 or min(self.lost_s, self.unconfirmed_misses) < 0:
+            raise ValueError(
+                "min_hits should be 1 or more, lost_s and unconfirmed_misses 0 or more"
+            )
         for name in ("high_score", "match_fit", "low_match_fit", "doubt_fit", "duplicate_iou"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
@@ -99,18 +116,13 @@ class Tracker:
 
         Raises UsageError when it is not a positive number.
         """
-        if not 0 < fps < math.inf:
-            raise UsageError(
-                f"a tracker cannot follow {fps:g} frames a second",
-                "give the stream's own rate, such as 25",
-            )
         self._settings = settings or TrackerSettings()
-        self._second = 1 / fps
+        self._second = 1 / checked_fps(fps)
         self._motion = Motion(self._settings.motion)
-        self._tracks = np.empty((4, 0), np.int64)
-        """Id (-1: not confirmed), number of birth, sightings, frames since the last one."""
+        self._tracks = np.empty((5, 0), np.int64)
+        """Id (-1: not confirmed), number of birth, sightings; frames and updates since the last."""
         self._births = self._next_id = 0
-        self._past: deque[_Past] = deque(maxlen=self._settings.min_hits - 1)
+        self._past: deque[_Past] = deque(maxlen=_span(self._settings))
         self._newly: tuple[Confirmed, ...] = ()
         self._frame = -1
 
@@ -151,6 +163,10 @@ class Tracker:
         """How many tracks are held now: confirmed, unconfirmed and lost ones."""
         return self._tracks.shape[1]
 
+    @property
+    def _lead(self) -> Doubles:
+        return np.where(self._tracks[_ID] >= 0, self._settings.confirmed_lead, 0.0)
+
     def _advance(self, frame_index: int | None) -> None:
         index = self._frame + 1 if frame_index is None else frame_index
         if index <= self._frame:
@@ -163,6 +179,7 @@ class Tracker:
         if self.live:
             self._motion.predict(frames * self._second)
             self._tracks[_MISSED] += frames
+            self._tracks[_PASSED] += 1
 
     def _associate(self, detections: Detections, placed: Doubles) -> tuple[Indices, Mask]:
         """Row of each detection's track or -1, new tracks are begun; and whose name is in doubt."""
@@ -173,15 +190,17 @@ class Tracker:
         sure = single & (score >= settings.high_score)
         if self.live and len(score):
             fits = fit(self._motion.placed, placed)
-            recent = self._tracks[_MISSED] <= max(1.0, settings.recent_s / self._second)
+            recent = self._is_recent()
             if not recent.all():
                 fits[np.ix_(~recent, ~sure)] = 0.0
             least = np.where(sure, settings.match_fit, settings.low_match_fit)
             least[~single] = np.inf
-            match(fits, least, sure, track_of)
+            match(fits, least, sure, self._lead, track_of)
             self._reach(placed, sure, track_of)
             doubtful = self._in_doubt(fits, track_of, recent)
         fresh = np.flatnonzero(sure & (track_of < 0))
+        if len(fresh):
+            fresh = fresh[~self._torn_off(placed, fresh, track_of)]
         if len(fresh):
             track_of[fresh] = self.live + np.arange(len(fresh))
             self._begin(placed[:, fresh])
@@ -195,7 +214,7 @@ class Tracker:
             return
         near = np.full((self.live, len(track_of)), -1.0)
         near[:, columns] = self._reachable(placed[:, columns])
-        match(near, np.full(len(track_of), 1e-6), sure, track_of)
+        match(near, np.full(len(track_of), 1e-6), sure, self._lead, track_of)
 
     def _reachable(self, placed: Doubles) -> Doubles:
         """1 where a box is just where its track should be, 0 and less where it cannot be."""
@@ -219,15 +238,24 @@ class Tracker:
         close: Mask = (other >= settings.match_fit) & (other > own - settings.doubt_fit)
         return close & (track_of >= 0)
 
+    def _torn_off(self, placed: Doubles, fresh: Indices, track_of: Indices) -> Mask:
+        """Which of the fresh detections are the rest of a track whose box is torn."""
+        seen = np.flatnonzero(track_of >= 0)
+        due = self._motion.placed[:, track_of[seen]]
+        known = self._tracks[_ID, track_of[seen]] >= 0
+        smaller = placed[2:, seen].prod(axis=0) < self._settings.torn_area * due[2:].prod(axis=0)
+        rest: Mask = np.any(inside(placed[:, fresh], due[:, known & smaller]) > TORN_OFF, axis=1)
+        return rest
+
     def _see(self, rows: Indices, placed: Doubles) -> None:
         if len(rows):
             self._motion.correct(rows, placed)
             self._tracks[_HITS, rows] += 1
-            self._tracks[_MISSED, rows] = 0
+            self._tracks[_MISSED:, rows] = 0
 
     def _begin(self, placed: Doubles) -> None:
         count = placed.shape[1]
-        new = np.zeros((4, count), np.int64)
+        new = np.zeros((5, count), np.int64)
         new[_ID], new[_BIRTH] = -1, self._births + np.arange(count)
         self._births += count
         self._motion.begin(placed)
@@ -257,9 +285,39 @@ class Tracker:
         )
 
     def _bury(self) -> None:
-        missed = self._tracks[_MISSED]
-        patience = np.where(self._tracks[_ID] >= 0, self._settings.lost_frames, 0)
-        alive = missed <= patience
+        lost = self._tracks[_MISSED] * self._second > self._settings.lost_s + 1e-9
+        known = self._tracks[_ID] >= 0
+        given_up = self._tracks[_PASSED] > self._settings.unconfirmed_misses
+        alive = ~np.where(known, lost, given_up | self._flickers(known))
         if not alive.all():
             self._motion.keep(alive)
             self._tracks = self._tracks[:, alive]
+
+    def _flickers(self, known: Mask) -> Mask:
+        """Which unconfirmed tracks are not seen now and touch a confirmed one: parts of it."""
+        young = np.flatnonzero(~known & (self._tracks[_PASSED] > 0))
+        flickers = np.zeros(self.live, np.bool_)
+        old = known & self._is_recent()
+        if len(young) and old.any():
+            placed = self._motion.placed
+            flickers[young] = np.any(inside(placed[:, young], placed[:, old]) > TOUCHES, axis=1)
+        return flickers
+
+    def _is_recent(self) -> Mask:
+        recent: Mask = self._tracks[_MISSED] <= max(1.0, self._settings.recent_s / self._second)
+        return recent
+
+
+def checked_fps(fps: float) -> float:
+    """The same. Raises UsageError when it is not a positive number."""
+    if not 0 < fps < math.inf:
+        raise UsageError(
+            f"a tracker cannot follow {fps:g} frames a second",
+            "give the stream's own rate, such as 25",
+        )
+    return fps
+
+
+def _span(settings: TrackerSettings) -> int:
+    """Frames that may lie between a track's first sighting and the one that confirms it."""
+    return (settings.min_hits - 1) * (settings.unconfirmed_misses + 1)

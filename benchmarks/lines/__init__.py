@@ -1,0 +1,1 @@
+"""Counting over many lines, detectors and harms, one by one against the truth, beside the peers."""
