@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesdk._files import Part, clear_abandoned
 from edgesdk._optional import require
 from edgesdk.errors import DataError, EdgeError, UsageError
 from edgesdk.frames import Frame
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v"})
 """Names of files that are taken for videos."""
+_END_BYTES = 32
+"""Of a frame in the index of an .mp4."""
 UNSTATED_FPS = 25.0
 """Taken where a file does not say how fast it is."""
+LEAST_ROOM_BYTES = 16 << 20
+"""Free on the disk: the end of a file takes some bytes a frame (an .mp4 its index), and whatever
+else is written there should not be starved by a video."""
 FOURCC = {".mp4": "mp4v", ".webm": "VP80"}
 """Extension -> codec. Both are in pip's OpenCV; browsers play .webm, not this .mp4."""
 
@@ -97,7 +103,8 @@ class VideoWriter:
     """Writes BGR pictures of one size to .mp4 (MPEG-4 part 2) or .webm (VP8).
 
     The file grows under a temporary name beside `path` and takes its place on `close`, after it
-    was opened again and its frames counted: OpenCV does not report a full disk.
+    was opened again and its frames counted: OpenCV does not report a full disk. So ask `has_room`
+    before each picture, and close while the disk still takes the end of the file.
     Used with `with`, an error in the body discards it. An odd width or height loses its last
     column or row in .mp4.
     """
@@ -109,10 +116,10 @@ class VideoWriter:
         self.size = size
         self.frames = 0
         self._part = _part_beside(path)
-        cv2 = require("cv2", "write videos")
+        cv2 = _opencv("write videos")
         code = cv2.VideoWriter_fourcc(*FOURCC[path.suffix.lower()])
         with _muted_stderr():
-            self._writer = cv2.VideoWriter(str(self._part), code, fps, size)
+            self._writer = cv2.VideoWriter(str(self._part.path), code, fps, size)
         if not self._writer.isOpened():
             self.discard()
             raise EdgeError(
@@ -129,8 +136,15 @@ class VideoWriter:
                 f" {self.size[0]}x{self.size[1]}, found {image.shape[1]}x{image.shape[0]}",
                 "leave the video out, or bring the pictures to one size first",
             )
-        self._writer.write(np.ascontiguousarray(image))
+        with _quiet_opencv():
+            self._writer.write(np.ascontiguousarray(image))
         self.frames += 1
+
+    def has_room(self) -> bool:
+        """Whether the disk takes another picture and then still the end of the file."""
+        return (
+            shutil.disk_usage(self.path.parent).free >= LEAST_ROOM_BYTES + _END_BYTES * self.frames
+        )
 
     def close(self) -> None:
         """Finish the file and put it in its place. Without a frame there is none."""
@@ -144,19 +158,18 @@ class VideoWriter:
                     " frames are in it",
                     "the usual cause is a full disk; nothing was left behind",
                 )
-            self._part.chmod(0o644)
-            self._part.replace(self.path)
+            self._part.put()
         finally:
-            self._part.unlink(missing_ok=True)
+            self._part.discard()
 
     def discard(self) -> None:
         """Drop what was written. After `close` it does nothing."""
         self._writer.release()
-        self._part.unlink(missing_ok=True)
+        self._part.discard()
 
     def _written(self) -> int:
         try:
-            return read_video(self._part).count or 0
+            return read_video(self._part.path).count or 0
         except DataError:
             return 0
 
@@ -173,6 +186,17 @@ class VideoWriter:
             self.close()
         else:
             self.discard()
+
+
+@contextmanager
+def _quiet_opencv() -> Iterator[None]:
+    """It warns of every frame that a full disk does not take; `close` says it once."""
+    logging = require("cv2", "write videos").utils.logging
+    before = logging.setLogLevel(logging.LOG_LEVEL_ERROR)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(before)
 
 
 @contextmanager
@@ -194,9 +218,7 @@ def _open(path: Path) -> Any:
         raise DataError(f"{path}: {found}; expected a video file")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty (0 bytes); expected a video")
-    # FFmpeg writes its own complaints to stderr; ours say what they mean. A user's choice stays.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    cv2 = require("cv2", "read videos")
+    cv2 = _opencv("read videos")
     capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
         raise DataError(
@@ -205,6 +227,12 @@ def _open(path: Path) -> Any:
             f"see what is wrong with it: ffmpeg -v error -i {path.name} -f null -",
         )
     return capture
+
+
+def _opencv(purpose: str) -> ModuleType:
+    """With FFmpeg's own complaints off stderr: ours say what they mean. A user's choice stays."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    return require("cv2", purpose)
 
 
 def _stated(capture: Any) -> tuple[float, int | None]:
@@ -216,17 +244,15 @@ def _stated(capture: Any) -> tuple[float, int | None]:
     return fps if sane else UNSTATED_FPS, int(count) if 0 < count < 2**31 else None
 
 
-def _part_beside(path: Path) -> Path:
+def _part_beside(path: Path) -> Part:
     """An empty temporary file in the folder of `path`, with its extension."""
     suffix = path.suffix.lower()
     if suffix not in FOURCC:
         raise UsageError(f"{path}: a video is written as {' or '.join(FOURCC)}")
+    clear_abandoned(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=suffix)
+        return Part(path, suffix)
     except OSError as error:
         raise EdgeError(
             f"cannot write {path}: {error.strerror or error}", "name another place"
         ) from error
-    os.close(handle)
-    return Path(name)

@@ -13,8 +13,10 @@ SKIPS = pytest.StashKey[list[str]]()
 pytest.register_assert_rewrite("tests.backend_contract")
 
 
-# CI tries the same examples each time; a developer's machine looks for new ones.
-hypothesis.settings.register_profile("ci", derandomize=True)
+# CI tries the same examples each time; a developer's machine looks for new ones. A machine that
+# does other work as well is slow, which is no failure.
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("desk", deadline=None)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,8 +28,7 @@ def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if os.environ.get("EDGESDK_CI"):
-        hypothesis.settings.load_profile("ci")
+    hypothesis.settings.load_profile("ci" if os.environ.get("EDGESDK_CI") else "desk")
     config.stash[SKIPS] = []
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesdk.frames import Frame
-from edgesdk.inspection import PartFinder
+from edgesdk.inspection import PartFinder, PartSettings
+from edgesdk.inspection.ears import Fired
 from edgesdk.pipeline import Packet
 from edgesdk.vision.parts import Part
 
@@ -31,6 +32,11 @@ def packet(image: NDArray[np.uint8], index: int, fps: float = 25.0) -> Packet:
     """A frame of this number, captured at its own media time."""
     time_ns = round(index * 1e9 / fps)
     return Packet(Frame(image, index, time_ns, time_ns))
+
+
+def finder(fired: Fired | None = None, **given: object) -> PartFinder:
+    chosen = {"size_px": (30.0, 60.0), "crop_px": 64, **given}
+    return PartFinder(PartSettings(**chosen), WIDTH, HEIGHT, fired)  # type: ignore[arg-type]
 
 
 def due(

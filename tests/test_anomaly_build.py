@@ -131,6 +131,33 @@ def test_a_tensorrt_builder_takes_it_for_other_targets_too(
     assert engine.warnings == ()
 
 
+def test_a_model_that_catches_nothing_is_told_by_the_build_and_by_the_doctor(
+    work: Path, tmp_path: Path
+) -> None:
+    """Good parts called bad: no score can tell them from good ones."""
+    write_parts(tmp_path / "labelled/good", range(300, 330))
+    write_parts(tmp_path / "labelled/scratch", range(400, 430))
+    out = tmp_path / "blind.edge"
+    built = edgesdk(*BUILD, "--eval", tmp_path / "labelled", "--out", out, "--quiet", cwd=work)
+    assert built.returncode == 0, built.stderr
+    examined = edgesdk("doctor", "--bundle", out, cwd=work)
+    assert examined.returncode == 1
+    for said in (built.stdout, examined.stdout):
+        assert "!! tells-nothing: AUROC 0." in said
+        assert "of 30 bad parts are turned down" in said
+        assert "to mend: learn from more good pictures" in " ".join(said.split())
+
+
+def test_fit_warns_at_once_of_a_promise_that_so_few_pictures_cannot_keep(
+    work: Path, tmp_path: Path
+) -> None:
+    done = edgesdk(*FIT, "-o", tmp_path / "few.onnx", "--quiet", cwd=work)
+    assert done.returncode == 0, done.stderr
+    assert "warning: 18 good pictures cannot promise 0.50%" in done.stderr
+    assert "199 or more are needed" in done.stderr
+    assert "whether it catches bad parts is not known yet" in done.stdout
+
+
 def test_a_threshold_set_by_hand_stays(work: Path, tmp_path: Path) -> None:
     text = (work / "part.toml").read_text().splitlines()
     kept = [line for line in text if not line.startswith(("false_rejects", "threshold"))]

@@ -15,6 +15,7 @@ from edgesdk.bundle import (
     Recovery,
     RecoveryStep,
     TaskMetric,
+    ThresholdFit,
     Variety,
 )
 from edgesdk.checkup import (
@@ -285,6 +286,103 @@ def test_a_target_that_was_missed_is_a_problem(reached: bool, found: list[str]) 
     if found:
         assert findings[0].severity == "problem"
         assert "0.0100" in findings[0].found
+
+
+# --- a model that inspects parts ----------------------------------------------------------------
+
+
+INSPECTS = ThresholdFit(
+    given=3.1,
+    value=3.2,
+    false_rejects=0.005,
+    pictures=400,
+    rejected_given=3,
+    rejected=2,
+    rate=0.004,
+    rate_low=0.001,
+    rate_high=0.009,
+    drift=0.02,
+    drift_spread=0.01,
+    score_spread=0.4,
+    caught=98,
+    bad=100,
+)
+
+
+def inspecting(area: float = 0.97, **changes: object) -> Manifest:
+    """A sound bundle that was learned from good parts; `area`: its AUROC."""
+    assert SOUND.accuracy is not None
+    assert SOUND.spec is not None
+    accuracy = replace(
+        SOUND.accuracy,
+        pictures=200,
+        metrics=(TaskMetric("AUROC", area, area),),
+        threshold=replace(INSPECTS, **changes),  # type: ignore[arg-type]
+    )
+    spec = replace(SOUND.spec, decoder={"type": "anomaly", "threshold": 3.2})
+    return replace(SOUND, spec=spec, accuracy=accuracy)
+
+
+def test_an_inspection_that_catches_bad_parts_and_keeps_its_promise_is_sound() -> None:
+    assert examine(inspecting()).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("area", "severity", "id_"),
+    [
+        (0.5, "problem", "tells-nothing"),
+        (0.31, "problem", "tells-nothing"),
+        (0.72, "warning", "tells-little"),
+    ],
+)
+def test_scores_that_do_not_tell_bad_from_good_are_named(
+    area: float, severity: str, id_: str
+) -> None:
+    finding = only(inspecting(area))
+    assert (finding.id, finding.severity) == (id_, severity)
+    assert f"AUROC {area:.2f} on 200 pictures" in finding.found
+    assert "chance gives 50" in finding.found
+
+
+@pytest.mark.parametrize(
+    ("caught", "bad", "severity", "id_"),
+    [
+        (0, 100, "problem", "catches-nothing"),
+        (14, 100, "problem", "catches-little"),
+        (75, 100, "warning", "catches-little"),
+        (0, 3, "warning", "catches-nothing"),  # three may be bad luck
+    ],
+)
+def test_a_threshold_that_lets_bad_parts_pass_is_named(
+    caught: int, bad: int, severity: str, id_: str
+) -> None:
+    finding = only(inspecting(caught=caught, bad=bad))
+    assert (finding.id, finding.severity) == (id_, severity)
+    assert f"{caught} of {bad} bad parts are turned down" in finding.found
+
+
+def test_an_inspection_that_was_shown_no_bad_part_says_that_nobody_knows() -> None:
+    finding = only(inspecting(caught=None, bad=None))
+    assert finding.id == "catching-unknown"
+    assert "--eval" in finding.do
+
+
+def test_a_promise_that_is_worse_than_asked_says_how_many_pictures_it_takes() -> None:
+    """To expect .5 % or less above the highest of n scores, 1 / (n + 1) <= .005: n = 199."""
+    finding = only(inspecting(pictures=18, rate=1 / 19, rate_high=0.176))
+    assert finding.id == "threshold-unsure"
+    assert "5.26% of good parts" in finding.found
+    assert "0.50% was asked for" in finding.found
+    assert "199 or more" in finding.do
+
+
+def test_a_threshold_that_was_not_set_anew_is_a_warning() -> None:
+    made = inspecting()
+    assert made.accuracy is not None
+    assert made.spec is not None
+    asked = replace(made.spec, decoder={**made.spec.decoder, "false_rejects": 0.005})
+    left = replace(made, spec=asked, accuracy=replace(made.accuracy, threshold=None))
+    assert only(left).id == "threshold-of-float"
 
 
 # --- another model or spec ------------------------------------------------------------------------

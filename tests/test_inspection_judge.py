@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -95,6 +96,16 @@ def test_what_has_no_score_takes_the_fail_safe(given: Part, reason: str, fail_sa
 def test_a_part_whose_score_says_reject_is_rejected_however_late_it_is() -> None:
     verdict = judged(part(5.0), 900.0, fail_safe="pass")
     assert (verdict.outcome, verdict.reason) == ("reject", "late")
+
+
+@pytest.mark.parametrize(("score", "outcome"), [(0.1, "pass"), (5.0, "reject")])
+def test_a_part_that_no_trigger_told_of_takes_the_fail_safe_and_keeps_its_score(
+    score: float, outcome: str
+) -> None:
+    given = replace(part(score), untriggered=True)
+    verdict = judged(given)
+    assert (verdict.outcome, verdict.reason, verdict.score) == ("reject", "untriggered", score)
+    assert judged(given, fail_safe="pass").outcome == outcome
 
 
 def test_a_trigger_without_a_part_stands_in_the_frame_at_hand() -> None:

@@ -10,22 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgesdk.errors import DataError, UsageError
+from edgesdk.errors import UsageError
 from edgesdk.inspection import PartFinder, PartSettings
 from edgesdk.inspection.belt import Belt
-from edgesdk.inspection.finder import CROWDED, CUT, Fired
+from edgesdk.inspection.finder import CROWDED, CUT
 from edgesdk.pipeline import Packet, open_source
 from edgesdk.sim import FaultySource, LineScene, SimSource
 from edgesdk.vision.parts import Part, cut_out
-from tests.drawn_belt import HEIGHT, SIDE, WIDTH, Place, due, moving, packet, picture
-
-STATION = WIDTH / 2
-
-
-def finder(fired: Fired | None = None, **given: object) -> PartFinder:
-    chosen = {"size_px": (30.0, 60.0), "crop_px": 64, **given}
-    return PartFinder(PartSettings(**chosen), WIDTH, HEIGHT, fired)  # type: ignore[arg-type]
-
+from tests.drawn_belt import HEIGHT, SIDE, WIDTH, Place, due, finder, moving, packet, picture
 
 # --- one part, once ---------------------------------------------------------------------------
 
@@ -148,22 +140,6 @@ def test_parts_that_touch_are_due_apart_and_say_so() -> None:
     assert {part.error for _, part in found} == {CROWDED}
 
 
-def test_a_gap_in_which_parts_may_have_passed_unseen_is_said(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    def gap(frames: int) -> str:
-        caplog.clear()
-        look = finder()
-        for index, places in enumerate(moving(10, 121, [(-55 - 110 * i, 90) for i in range(12)])):
-            if not 30 < index < 30 + frames:
-                look(packet(picture(places), index))
-        return caplog.text
-
-    # At 10 px a frame and 25 fps a part of 60 px is wholly in the 480 px for 42 frames, 1.68 s.
-    assert gap(40) == ""
-    assert "no frame for 1.8 s: parts may have passed unseen" in gap(45)
-
-
 def test_why_a_part_fails_is_said_once_for_each_reason(caplog: pytest.LogCaptureFixture) -> None:
     look = finder(size_px=(10.0, 20.0))
     due(look, moving(10, 90, [(-55 - 110 * i, 90) for i in range(4)]))
@@ -223,78 +199,6 @@ def test_rails_beside_the_belt_are_left_out() -> None:
     assert [part.error for part in parts] == [""]
 
 
-# --- an outside trigger ------------------------------------------------------------------------
-
-
-class Barrier:
-    """A trigger that fires when it is told to; `broken` raises as one that cannot be read."""
-
-    def __init__(self, *times_ns: int) -> None:
-        self.times_ns = list(times_ns)
-        self.now_ns = 0
-        self.broken = False
-
-    def fired(self) -> tuple[int, ...]:
-        if self.broken:
-            raise DataError("the PLC does not answer")
-        due = tuple(t for t in self.times_ns if t <= self.now_ns)
-        self.times_ns = [t for t in self.times_ns if t > self.now_ns]
-        return due
-
-
-def run(look: PartFinder, barrier: Barrier, frames: list[list[Place]]) -> list[tuple[int, Part]]:
-    found = []
-    for index, now in enumerate(frames):
-        barrier.now_ns = round(index * 1e9 / 25)
-        found += [(index, part) for part in look(packet(picture(now), index)).parts]
-    return found
-
-
-def ns(frame: float) -> int:
-    return round(frame * 1e9 / 25)
-
-
-def test_a_trigger_makes_the_part_at_the_station_due_after_the_delay() -> None:
-    # The barrier stands 100 px ahead: at 10 px a frame the part needs 10 frames, 400 ms.
-    barrier = Barrier(ns(19.5), ns(29.5))
-    look = finder(barrier.fired, delay_ms=400.0)
-    found = run(look, barrier, moving(10, 60, [(-55, 90), (-155, 60)]))
-    assert [(i, p.number, p.triggered_ns) for i, p in found] == [
-        (30, 0, ns(29.5)),
-        (40, 1, ns(39.5)),
-    ]
-    assert [round((p.views[0].box[1] + p.views[0].box[3]) / 2) for _, p in found] == [90, 60]
-
-
-def test_a_trigger_without_a_part_is_due_without_a_view() -> None:
-    barrier = Barrier(ns(10), ns(29.5))
-    found = run(finder(barrier.fired), barrier, moving(10, 60, [(-55, 90)]))
-    assert [(i, len(p.views)) for i, p in found] == [(10, 0), (30, 1)]
-
-
-def test_a_trigger_that_fires_twice_for_a_part_does_not_judge_it_twice() -> None:
-    barrier = Barrier(ns(29.5), ns(30.5))
-    found = run(finder(barrier.fired), barrier, moving(10, 60, [(-55, 90)]))
-    assert [len(p.views) for _, p in found] == [1, 0]
-
-
-def test_while_a_trigger_cannot_be_read_parts_are_due_as_they_pass_and_none_is_good(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    barrier = Barrier()
-    barrier.broken = True
-    found = run(finder(barrier.fired), barrier, moving(10, 60, [(-55, 90), (-155, 60)]))
-    assert [p.number for _, p in found] == [0, 1]
-    assert all("the PLC does not answer" in p.error for _, p in found)
-    assert len([r for r in caplog.records if "cannot be read" in r.getMessage()]) == 1
-
-
-def test_a_part_that_no_trigger_told_of_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    barrier = Barrier()
-    assert run(finder(barrier.fired), barrier, moving(10, 70, [(-55, 90)])) == []
-    assert "no trigger fired" in caplog.text
-
-
 # --- the simulated line ------------------------------------------------------------------------
 
 
@@ -314,6 +218,7 @@ def scene_of(source: SimSource | FaultySource) -> LineScene:
         "sim://line?frames=200&rate=600&fps=50&drop=0.2&seed=6",
         "sim://line?frames=250&rate=300&fps=50&corrupt=0.02&drop=0.05&seed=9",
         "sim://line?frames=300&rate=240&fps=50&corrupt=0.05&drop=0.1&seed=3",
+        "sim://line?frames=160&rate=240&fps=50&corrupt=0.05&drop=0.1&seed=6",
     ],
 )
 def test_each_simulated_part_is_due_once_and_where_it_is(uri: str) -> None:
@@ -378,5 +283,5 @@ def test_a_square_beyond_the_edge_of_the_picture_repeats_its_edge() -> None:
 
 def test_a_belt_forgets_its_picture_when_the_size_changes() -> None:
     belt = Belt(PartSettings((30, 60)))
-    assert len(belt.find(picture([(100, 90)]))) == 1
-    assert len(belt.find(picture([(100, 90)])[:170, :400].copy())) == 1
+    assert len(belt.find(packet(picture([(100, 90)]), 0))) == 1
+    assert len(belt.find(packet(picture([(100, 90)])[:170, :400].copy(), 1))) == 1

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import cv2
@@ -54,6 +57,25 @@ def test_a_csv_without_events_still_has_its_header(tmp_path: Path) -> None:
     sink.accept(packet(0))
     sink.close()
     assert (tmp_path / "a.csv").read_text() == "frame,time_ms,label,x_px\n"
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.json"])
+def test_events_of_a_camera_say_what_time_it_was(tmp_path: Path, name: str) -> None:
+    """Media time says nothing of the hour. The frame was captured two seconds before its event."""
+    sink = event_file(tmp_path / name, Passed, live=True)
+    seen = time.monotonic_ns() - 2_000_000_000
+    before = datetime.now(timezone.utc)
+    sink.accept(Packet(Frame(packet(0).frame.image, 3, 0, seen), events=(EVENTS[0],)))
+    after = datetime.now(timezone.utc)
+    sink.close()
+    text = (tmp_path / name).read_text()
+    if name == "a.csv":
+        assert text.splitlines()[0] == "frame,time_ms,label,x_px,time_utc"
+        (row,) = csv.DictReader(text.splitlines())
+    else:
+        row = json.loads(text) if name == "a.jsonl" else json.loads(text)[0]
+    told = datetime.fromisoformat(row["time_utc"].replace("Z", "+00:00")) + timedelta(seconds=2)
+    assert before - timedelta(milliseconds=2) <= told <= after + timedelta(milliseconds=2)
 
 
 def test_json_lines_can_be_read_while_the_run_goes_on(tmp_path: Path) -> None:
@@ -156,6 +178,38 @@ def test_an_annotated_video_has_a_picture_for_each_packet(tmp_path: Path, name: 
     levels = [float(capture.read()[1].mean()) for _ in range(8)]
     assert levels == pytest.approx([50 + 10 * i for i in range(8)], abs=4)
     assert not capture.read()[0]
+
+
+def _mounted(command: list[str]) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.webm"])
+def test_a_video_that_fills_the_disk_ends_playable_with_one_warning_and_the_run_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=17m", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or not _mounted(mount):
+        pytest.skip("needs root to mount a small disk")
+    noise = np.random.default_rng(0)
+    try:
+        sink = VideoFile(
+            disk / name, 10.0, lambda p: noise.integers(0, 255, (480, 640, 3), np.uint8)
+        )
+        for i in range(60):
+            sink.accept(packet(i))
+        sink.close()
+        (said,) = caplog.messages
+        written = int(said.partition("ends after ")[2].partition(" frames")[0])
+        assert 0 < written < 60
+        capture = cv2.VideoCapture(str(disk / name))
+        assert sum(iter(lambda: capture.read()[0], False)) == written
+        capture.release()
+        assert [path.name for path in disk.iterdir()] == [name]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_camera_that_comes_back_with_another_size_does_not_end_its_video(

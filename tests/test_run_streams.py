@@ -1,4 +1,4 @@
-"""`edgesdk run` on several sources: one model, an own count, events file and row for each."""
+"""`edgesdk run` on several sources: one model and events file, an own count and row for each."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_each_stream_is_counted_for_itself(tmp_path: Path, batch: int) -> None:
     whole, start = clips(tmp_path)
     app = app_folder(tmp_path / "squares", CODE, SETTINGS, batch)
     sources = ["--source", whole, "--source", start, "--source", f"again={whole}"]
-    done = edgesdk("run", app, *sources, "--events", tmp_path / "e.csv", "--json", cwd=tmp_path)
+    done = edgesdk("run", app, *sources, "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     both = {"square": {"down": 1, "up": 1}}
@@ -55,11 +55,22 @@ def test_each_stream_is_counted_for_itself(tmp_path: Path, batch: int) -> None:
     }
     assert result["totals"] == {"down": 2, "up": 2}
     assert result["frames_captured"] == result["frames_processed"] == 145
-    rows = list(csv.DictReader((tmp_path / "e-again.csv").read_text().splitlines()))
-    assert {row["stream"] for row in rows} == {"again"}
-    assert len(rows) == 2
-    assert len((tmp_path / "e-start.csv").read_text().splitlines()) == 1
-    assert not (tmp_path / "e.csv").exists()
+
+
+def test_all_streams_write_one_events_file_however_it_is_named(tmp_path: Path) -> None:
+    whole, start = clips(tmp_path)
+    app = app_folder(tmp_path / "squares", CODE, SETTINGS)
+    (tmp_path / "out").mkdir()
+    for options in (("--events", "out/a.csv"), ("--sink", "csv:out/b.csv")):
+        sources = ("--source", whole, "--source", start, "--source", f"again={whole}")
+        done = edgesdk("run", app, *sources, *options, "--json", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    told = (tmp_path / "out/a.csv").read_text().splitlines()
+    assert told[0].split(",")[:4] == ["frame", "time_ms", "stream", "label"]
+    assert sorted(row["stream"] for row in csv.DictReader(told)) == ["again"] * 2 + ["whole"] * 2
+    assert sorted(told) == sorted((tmp_path / "out/b.csv").read_text().splitlines())
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {f"{file}{kind}.csv" for file in "ab" for kind in ("", "-visit", "-count")}
 
 
 def test_people_get_a_row_for_each_stream(tmp_path: Path) -> None:
@@ -69,6 +80,21 @@ def test_people_get_a_row_for_each_stream(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for words in ("Streams", "whole", "start", "Threads", "age at the end"):
         assert words in done.stdout
+
+
+def test_the_table_of_streams_can_be_read_on_a_narrow_terminal(tmp_path: Path) -> None:
+    """80 columns, as in a log; four columns of counts made "cap…" and "str…" of the headings."""
+    lines = "\n".join(
+        f"[[settings.lines]]\nname = '{name}'\nstart = [0, {y}]\nend = [192, {y}]"
+        for name, y in (("northern entrance", 60), ("southern entrance", 100))
+    )
+    whole, start = clips(tmp_path)
+    app = app_folder(tmp_path / "squares", CODE, f"{SETTINGS}\n{lines}")
+    done = edgesdk("run", app, "--source", whole, "--source", start, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "…" not in done.stdout
+    assert "Counts by stream" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 def test_a_stream_that_fails_is_told_of_and_the_others_are_counted(tmp_path: Path) -> None:

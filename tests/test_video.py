@@ -175,6 +175,7 @@ def test_a_full_disk_is_noticed_and_nothing_is_left(tmp_path: Path) -> None:
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
     )
     assert "full disk" in run.stdout
+    assert run.stderr == "", "not a line for each frame that the disk did not take"
     assert not list(tmp_path.iterdir())
 
 

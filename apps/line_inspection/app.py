@@ -39,19 +39,26 @@ class Program:
     def __init__(self, settings: Settings, scene: Scene) -> None:
         if scene.inspect is None:
             raise ModelError(
-                "line inspection needs a model that judges pictures of parts, and this one finds"
-                " boxes in whole pictures",
-                'its decoder should be "anomaly" or "classes"; make one with edgesdk fit',
+                "line inspection needs a model that judges pictures of parts, and of this one"
+                " nobody says how it is read",
+                'its spec should have a [decoder]: "anomaly", "classes", "masks" or a detector\'s',
             )
-        fired = scene.trigger.fired if scene.trigger else None
+        fired, parts = scene.trigger.fired if scene.trigger else None, settings.parts
         self._inspect = scene.inspect
-        self._finder = PartFinder(settings.parts, scene.width, scene.height, fired)
+        self._inspect.look_for(settings.judge.defects)
+        self._detector = (
+            (scene.detector(parts.bundle, parts.classes, parts.min_score),)
+            if parts.finder == "detector"
+            else ()
+        )
+        self._finder = PartFinder(parts, scene.width, scene.height, fired)
         self._judge = Judge(settings.judge, scene.inspect.threshold, scene.clock_ns)
         self._view = InspectionView(self._finder.station_px, settings.parts.moves)
 
     def stages(self) -> tuple[Stage, ...]:
         """Parts are located ahead of the model's thread, and judged after it."""
-        return self._finder, self._inspect, self._judge, Step("note", self._view.note)
+        note = Step("note", self._view.note)
+        return *self._detector, self._finder, self._inspect, self._judge, note
 
     def draw(self, packet: Packet) -> NDArray[np.uint8]:
         """Parts with their verdicts, the counts so far, and the last reject with its heat map."""

@@ -1,6 +1,7 @@
 """Makes the small model of this app from good simulated parts alone, on the CPU.
 
-    python apps/line_inspection/train.py [--steps N] [--seed N] [--threads N] [--out FILE.onnx]
+    python apps/line_inspection/train.py [--steps N] [--batch N] [--seed N] [--threads N]
+        [--share S] [--out FILE.onnx]
 
 1. Good parts of simulated lines are cut out by the app's own stage, in other light and blur.
 2. A small net learns to find flaws that are made up on them (fitting/flaws.py); no picture of a
@@ -91,12 +92,12 @@ def fitted(net: Net, pictures: Sequence[Picture]) -> Fitted:
     return fit(as_set(pictures, "good simulated parts"), backbone, settings)
 
 
-def tried(model: Fitted) -> dict[str, dict[str, float]]:
+def tried(model: Fitted, share: float) -> dict[str, dict[str, float]]:
     """Parts of lines that were not learned: how many of each kind, and how many are rejected."""
     found: dict[str, list[float]] = {}
     with opened(load_backend("onnxruntime", threads=1), model.model) as session:
         name = session.inputs[0].name
-        for kind, picture in labelled_parts():
+        for kind, picture in labelled_parts(share):
             outputs = session.run({name: PREPROCESS(picture)[0]})
             found.setdefault(kind or "good", []).append(float(outputs["score"][0]))
     limit = model.threshold.value
@@ -123,13 +124,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1500, help="batches to train on")
     parser.add_argument("--batch", type=int, default=16, help="pictures in a batch")
     parser.add_argument("--seed", type=int, default=0, help="of weights and made-up flaws")
+    parser.add_argument("--share", type=float, default=1.0, help="of each line's frames")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--out", type=Path, default=default, help="the ONNX file to write")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     cv2.setNumThreads(1)
     begin = time.process_time()
-    pictures = good_parts()
+    pictures = good_parts(given.share)
     say(f"{len(pictures)} good parts")
     model = fitted(train(pictures, given.steps, given.batch, given.seed), pictures)
     minutes = round((time.process_time() - begin) / 60, 1)
@@ -146,7 +148,7 @@ def main() -> None:
         "bank": model.bank,
         "threshold": model.threshold.value,
         "sha256": hashlib.sha256(given.out.read_bytes()).hexdigest(),
-        "tried": tried(model),
+        "tried": tried(model, given.share),
     }
     given.out.with_suffix(".json").write_text(json.dumps(facts, indent=2) + "\n")
     say(json.dumps(facts["tried"]))

@@ -1,11 +1,13 @@
 """Fits the temperature, and measures how right and how honest the model is on unseen pictures.
 
     python apps/medical_triage/score.py [--retina retina.jpg] [--bundle medical_triage.edge]
+    python apps/medical_triage/score.py --model other.onnx --turn N
 
 Without --bundle it measures the float model and writes the figures into model/lesions.json; with
 one (the INT8 build) it measures that and writes them there as "int8". The temperature is fitted
 on the blocks "fit" of the retina and judged on the blocks "test". Beside the figures it writes the
-reliability diagram.
+reliability diagram. The second form only prints: it judges a model of `train.py --turn N`, with
+which another quarter of the retina judges.
 """
 
 from __future__ import annotations
@@ -42,6 +44,8 @@ class Said:
     """(N, C)."""
     truth: NDArray[np.int64]
     """(N,)."""
+    blocks: NDArray[np.int64]
+    """(N,), of the retina."""
     found: float
     """Share of the lesion pictures, rightly named, whose hottest place is on a lesion."""
 
@@ -60,24 +64,36 @@ class Said:
         """Share of right answers."""
         return float((self.logits.argmax(axis=1) == self.truth).mean())
 
+    def top1_interval(self) -> tuple[float, float]:
+        """95 % of `top1` with other blocks: bootstrap over whole blocks, since the pictures of one
+        are alike and 2000 of them say little more than a few."""
+        right = self.logits.argmax(axis=1) == self.truth
+        hits = np.bincount(self.blocks, right)
+        counts = np.bincount(self.blocks)
+        drawn = np.random.default_rng(0).integers(len(counts), size=(2000, len(counts)))
+        shares = hits[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+        low, high = np.quantile(shares, (0.025, 0.975))
+        return float(low), float(high)
 
-def ask(bundle: Path | None, patches: Patches) -> Said:
-    """Run the app's float model, or a bundle, on PICTURES pictures."""
+
+def ask(bundle: Path | None, patches: Patches, model_path: Path = MODEL) -> Said:
+    """Run the float model, or a bundle, on PICTURES pictures."""
     opened, spec = open_bundle(bundle) if bundle else None, load_app(HERE).spec()
     assert spec is not None
-    model = opened.model() if opened else read_model(MODEL)
+    model = opened.model() if opened else read_model(model_path)
     backend = load_backend_for(opened, "onnxruntime", 1)
     session = backend.open(backend.compile(model))
-    logits, truth, hits = [], [], []
+    logits, truth, blocks, hits = [], [], [], []
     for patch in (patches.make() for _ in range(PICTURES)):
         tensor, _ = spec.preprocess(patch.image)
         outputs = session.run({model.inputs[0].name: tensor})
         logits.append(outputs["logits"][0].copy())
         truth.append(patch.class_id)
+        blocks.append(patch.block)
         if patch.class_id and logits[-1].argmax() == patch.class_id:
             hits.append(pointed(outputs["heat"][0, patch.class_id], patch))
     session.close()
-    return Said(np.array(logits), np.array(truth), float(np.mean(hits)))
+    return Said(np.array(logits), np.array(truth), np.array(blocks), float(np.mean(hits)))
 
 
 def pointed(heat: NDArray[np.float32], patch: Patch) -> bool:
@@ -90,9 +106,12 @@ def pointed(heat: NDArray[np.float32], patch: Patch) -> bool:
 
 def figures(test: Said, temperature: float) -> dict[str, float]:
     """What is written down."""
+    low, high = test.top1_interval()
     return {
         "pictures": PICTURES,
         "top1": round(test.top1(), 4),
+        "top1_low": round(low, 4),
+        "top1_high": round(high, 4),
         "log_loss_before": round(log_loss(test.logits, test.truth), 4),
         "log_loss_after": round(log_loss(test.logits / temperature, test.truth), 4),
         "ece_before": round(test.reliability(1.0).ece, 4),
@@ -102,12 +121,25 @@ def figures(test: Said, temperature: float) -> dict[str, float]:
     }
 
 
+def judge_other(retina: Path, model: Path, turn: int) -> None:
+    """Fit and judge a model that is only measured, and print its figures."""
+    fit = ask(None, Patches(retina, "fit", 1, turn), model)
+    temperature = fit_temperature(fit.logits, fit.truth)
+    test = ask(None, Patches(retina, "test", 2, turn), model)
+    print(json.dumps({"turn": turn, "temperature": temperature, **figures(test, temperature)}))
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--retina", type=Path, help="the picture that lesions are painted on")
     parser.add_argument("--bundle", type=Path, help="measure this bundle, not the float model")
+    parser.add_argument("--model", type=Path, help="a float model that is not the app's")
+    parser.add_argument("--turn", type=int, default=0, help="as it was trained with")
     given = parser.parse_args()
+    if given.model:
+        judge_other(given.retina or bundled_retina(), given.model, given.turn)
+        return
     retina, note = given.retina or bundled_retina(), json.loads(NOTE.read_text())
     if given.bundle is None:
         fit = ask(None, Patches(retina, "fit", 1))

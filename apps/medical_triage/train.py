@@ -98,13 +98,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2400, help="batches to train on")
     parser.add_argument("--batch", type=int, default=32, help="pictures in a batch")
     parser.add_argument("--seed", type=int, default=0, help="of weights and pictures")
+    parser.add_argument("--turn", type=int, default=0, help="quarter of the blocks that judges")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--out", type=Path, default=default, help="the ONNX file to write")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     cv2.setNumThreads(1)
     begin, retina = time.monotonic(), given.retina or bundled_retina()
-    net = train(Patches(retina, "train", given.seed), given.steps, given.batch, given.seed)
+    patches = Patches(retina, "train", given.seed, given.turn)
+    net = train(patches, given.steps, given.batch, given.seed)
     facts = {
         "data": "one healthy retina (CC0) with simulated lesions; no picture of a patient",
         "labels": LABELS,

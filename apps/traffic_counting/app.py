@@ -59,7 +59,8 @@ class Settings:
         x1, y1, x2, y2 = self.line or (0.0, y, float(scene.width), y)
         one = Line((x1, y1), (x2, y2), self.forward, self.backward)
         lines = self.lines if self.lines and self.line is None else (one,)
-        site = Site((scene.width, scene.height), lines, self.zones, self.ground)
+        size = (scene.width, scene.height)
+        site = Site(size, lines, self.zones, self.ground, self.regions)
         site.check()
         return site
 

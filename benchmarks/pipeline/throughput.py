@@ -30,8 +30,8 @@ import click
 
 from edgesdk._resources import assets_folder, data_folder
 from edgesdk.apps import RunModel, Scene, load_app
+from edgesdk.apps.choosing import make_detector
 from edgesdk.apps.cores import share_cores
-from edgesdk.apps.run import make_detector
 from edgesdk.backends import load_backend
 from edgesdk.model import read_model
 from edgesdk.pipeline import Inference, Pipeline, RunSummary, detect_stages, open_source

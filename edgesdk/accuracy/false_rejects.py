@@ -53,11 +53,10 @@ class Threshold:
         """What the sample is too small for; empty: nothing."""
         if self.promised:
             return ""
-        needed = math.ceil(1 / self.false_rejects) - 1
         return (
             f"{self.pictures} good pictures cannot promise {self.false_rejects:.2%}: though none "
             f"of them is turned down, up to {self.rate_high:.2%} of good parts may be (rule of "
-            f"three); {needed} or more are needed"
+            f"three); {fewest_for(self.false_rejects)} or more are needed"
         )
 
 
@@ -90,6 +89,11 @@ def find_threshold(scores: Sequence[float], false_rejects: float) -> Threshold:
         rate_low=beta_quantile(tail, above, below),
         rate_high=beta_quantile(1 - tail, above, below),
     )
+
+
+def fewest_for(false_rejects: float) -> int:
+    """Good pictures that it takes to expect at most this share, 0..1, above a threshold."""
+    return math.ceil(1 / false_rejects) - 1
 
 
 def rate_interval(events: int, trials: int) -> tuple[float, float]:

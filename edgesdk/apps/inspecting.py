@@ -2,50 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
 
+from edgesdk.apps.choosing import RunModel, class_ids
 from edgesdk.errors import ModelError, UsageError
 from edgesdk.pipeline import ClassifyPictures, InspectParts
-from edgesdk.signals import Trigger, open_trigger
+from edgesdk.signals import open_trigger
+from edgesdk.signals.counted import CountedTrigger
 from edgesdk.tensors import PictureRunner, Runner
 from edgesdk.vision.classification import Classification
-from edgesdk.vision.decoders import make_decoder
+from edgesdk.vision.decoders import make_decoder, with_known
 from edgesdk.vision.inspected import Inspected
-from edgesdk.vision.inspector import Good, Inspector, Reads, Said
-
-if TYPE_CHECKING:  # it imports this module
-    from edgesdk.apps.run import RunModel
+from edgesdk.vision.inspector import Defects, Good, Inspector, Reads, Said
 
 GOOD = ("good", "ok", "pass")
 """What a classifier's class of parts that pass may be called."""
 PASSAGE = "passage"
 """Instead of a trigger's URI: a part is due when it passes the station."""
 EVEN = 0.5
-"""Threshold for a classifier that states none: rejected when that is likelier than not."""
+"""Threshold for a classifier or a detector that states none: rejected when a defect is likelier
+than not."""
+SEEN = 0.05
+"""A detector that judges tells defects from this score on: the judge's threshold alone decides."""
 
 
 def inspection_of(chosen: RunModel) -> InspectParts | None:
-    """The stage that this model is run in, still without the model; None: it is a detector."""
+    """The stage that this model judges parts in, if the app has it do so; still without the model.
+    None: nobody says how to read it."""
     table = chosen.spec.decoder
     if not table:
         return None
     task = make_decoder(table, chosen.where, chosen.spec.preprocess).task
-    if task == "detect":
-        return None
-    threshold = table.get("threshold", EVEN if task == "classify" else None)
+    threshold = table.get("threshold", None if task == "inspect" else EVEN)
     return InspectParts(threshold)
 
 
 def parts_reader(chosen: RunModel) -> Reads[Inspected]:
     """How the outputs for a picture of a part are read.
 
-    Raises ModelError for a detector, and for a classifier that has no class of good parts.
+    Raises ModelError for a classifier that has no class of good parts, and for a detector of which
+    nobody says what is a defect; UnknownName for a defect that it does not know; UsageError for
+    defects where the model is none.
     """
-    decoder = make_decoder(chosen.spec.decoder, chosen.where, chosen.spec.preprocess)
+    defects = chosen.inspect.defects if chosen.inspect else ()
+    table = with_known(chosen.spec.decoder, {"score_threshold": SEEN} if defects else {})
+    decoder = make_decoder(table, chosen.where, chosen.spec.preprocess)
     if decoder.task == "detect":
-        raise ModelError(f"{chosen.where}: a detector inspects no pictures of parts")
+        return Defects(decoder, _defects(chosen, defects))
+    if defects:
+        raise UsageError(
+            f"{chosen.where}: defects are what a detector finds, and this model is for"
+            f" {decoder.task}",
+            "leave judge.defects out",
+        )
     if decoder.task == "classify":
         return Good(decoder, _good_class(chosen))
     return decoder
@@ -93,7 +103,7 @@ def _inspector(
 
 
 @contextmanager
-def trigger_of(uri: str, streams: int) -> Iterator[Trigger | None]:
+def trigger_of(uri: str, streams: int) -> Iterator[CountedTrigger | None]:
     """What fires for each part, open; None: parts are due as they pass.
 
     Raises UsageError for a trigger of several streams, and what `open_trigger` raises.
@@ -107,7 +117,18 @@ def trigger_of(uri: str, streams: int) -> Iterator[Trigger | None]:
             "run one stream, or let parts be due as they pass: --trigger passage",
         )
     with closing(open_trigger(uri)) as trigger:
-        yield trigger
+        yield CountedTrigger(trigger)
+
+
+def _defects(chosen: RunModel, defects: Sequence[str]) -> tuple[int, ...]:
+    if not defects:
+        raise ModelError(
+            f"{chosen.where}: a detector judges pictures of parts by the defects that it finds on"
+            " them, and nobody says which of its classes are some",
+            "name them: judge.defects"
+            f" (it knows {', '.join(chosen.spec.labels[:12]) or 'no classes by name'})",
+        )
+    return class_ids(defects, chosen)
 
 
 def _good_class(chosen: RunModel) -> int:

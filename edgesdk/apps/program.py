@@ -11,9 +11,25 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesdk.pipeline import ClassifyPictures, Event, InspectParts, Packet, Sink, Stage, Step
+from edgesdk.pipeline import (
+    ClassifyPictures,
+    Event,
+    FindObjects,
+    InspectParts,
+    Packet,
+    Sink,
+    Stage,
+    Step,
+)
 from edgesdk.signals import Trigger
 from edgesdk.vision.draw import Annotator
+
+Detector = Callable[[str, Sequence[str], float], FindObjects]
+
+
+def no_detector(bundle: str, classes: Sequence[str], min_score: float) -> FindObjects:
+    """Where nobody opens bundles, as in a replay: a stage that is not to be run."""
+    return FindObjects()
 
 
 @dataclass(frozen=True)
@@ -29,7 +45,9 @@ class Scene:
     """Frames per second of media time."""
     inspect: InspectParts | None = None
     """On an inspection line: the stage that fills in what the model says of `packet.parts`, to be
-    put between the app's own stages. None: the model is a detector, and boxes are there already."""
+    put between the app's own stages; a detector may judge as well (`InspectParts.look_for`). An app
+    that does not use it has a detector's boxes there already. None: nobody says how the model is
+    to be read."""
     trigger: Trigger | None = None
     """What fires for each part; None: the part's own passage through the picture. Owned and closed
     by whoever runs the app."""
@@ -42,6 +60,11 @@ class Scene:
     """Name -> reason of what the source could not read so far; whole once the run is over."""
     stream: str = ""
     """The source's name in a run of several; empty in other runs."""
+    detector: Detector = no_detector
+    """Gives the stage that finds things in whole frames by another bundle than the run's own, for
+    an app whose model judges what is found: `detector(bundle, classes, min_score)`. `bundle` is
+    relative to the app's folder; no `classes`: all; `min_score` 0: as the bundle says. The stage
+    fills in `packet.detections`."""
     clock_ns: Callable[[], int] = time.monotonic_ns
     """What deadlines are measured with; in a replay it shows the time of then."""
     live: bool = False

@@ -7,12 +7,19 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesdk.apps.choosing import (
+    RunModel,
+    batch_of,
+    choose_model,
+    make_detector,
+    model_facts,
+)
 from edgesdk.apps.cores import share_cores
+from edgesdk.apps.finding import Finders
 from edgesdk.apps.folder import App
 from edgesdk.apps.inspecting import (
     classification_of,
@@ -25,18 +32,14 @@ from edgesdk.apps.inspecting import (
 from edgesdk.apps.joining import AppCode, code_for, size_so_far
 from edgesdk.apps.naming import named_sources, of_stream
 from edgesdk.apps.program import Program, Scene, Writes, others_of
-from edgesdk.backends import load_backend, load_backend_for
+from edgesdk.backends import load_backend_for
 from edgesdk.backends.base import ShowProgress, no_progress
 from edgesdk.backends.pictures import pictures_of
-from edgesdk.bundle import Bundle, open_bundle
 from edgesdk.capture import Camera, Recovery
-from edgesdk.errors import ModelError, UsageError
-from edgesdk.model import Model, read_model
+from edgesdk.errors import UsageError
 from edgesdk.pipeline import (
-    ClassifyPictures,
     Flushing,
     Inference,
-    InspectParts,
     Paced,
     Packet,
     Pipeline,
@@ -50,13 +53,11 @@ from edgesdk.pipeline import (
     event_files,
     open_source,
 )
+from edgesdk.pipeline.event_files import EventsByKind
 from edgesdk.pipeline.pipeline import STOP_S
-from edgesdk.sinks import ModelFacts, SinkFacts, StreamFacts, opened_sinks
+from edgesdk.signals.counted import CountedTrigger
+from edgesdk.sinks import SinkFacts, StreamFacts, opened_sinks
 from edgesdk.sinks.places import check_no_source, check_written_once
-from edgesdk.spec import ModelSpec
-from edgesdk.tensors import Runner
-from edgesdk.vision.decoders import make_decoder
-from edgesdk.vision.detector import Detector
 
 
 @dataclass(frozen=True)
@@ -93,25 +94,6 @@ class RunRequest:
 
 
 @dataclass(frozen=True)
-class RunModel:
-    """The model of a run and what is known of it."""
-
-    model: Model
-    spec: ModelSpec
-    kind: Literal["bundle", "float model"]
-    digest: str
-    """Of the bundle, or of the ONNX file."""
-    precision: str
-    where: str
-    bundle: Bundle | None = None
-    """None: a float model."""
-    inspect: InspectParts | None = None
-    """The stage that it works in, of a model that inspects parts; None: it is a detector."""
-    classify: ClassifyPictures | None = None
-    """The stage that it works in, of a classifier in an app that classifies whole pictures."""
-
-
-@dataclass(frozen=True)
 class PreparedStream:
     """One source of a run with its own copy of the app's code."""
 
@@ -120,6 +102,7 @@ class PreparedStream:
     source: Source
     program: Program
     events: Path | None
+    """Shared by all streams."""
     video: Path | None
     sinks: tuple[Sink, ...]
     more_events: tuple[Path, ...] = ()
@@ -137,6 +120,10 @@ class PreparedRun:
     """Those that URIs name; the pipeline closes them."""
     warnings: tuple[str, ...] = ()
     """What should be known of the engine that runs, in sentences."""
+    finders: tuple[RunModel, ...] = ()
+    """Detectors that find what the model judges."""
+    trigger: CountedTrigger | None = None
+    """What fires for each part; None: nothing from outside does."""
 
 
 @contextmanager
@@ -163,11 +150,14 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
             if isinstance(source, Camera):
                 source.start()  # All at once.
         chosen = replace(chosen, inspect=inspection_of(chosen), classify=classification_of(chosen))
+        finders = Finders(app.folder)
         scene = Scene(chosen.spec.labels, 0, 0, 0.0, chosen.inspect, trigger, chosen.classify)
+        scene = replace(scene, detector=finders)
         coded = code_for(app, sources, scene, request.wait_s)
+        tables = _tables(app, request, coded)
         streams = tuple(
-            _stream(app, request, name, source, code)
-            for (name, _), (source, code) in zip(sources, coded, strict=True)
+            _stream(app, request, name, each, tables)
+            for (name, _), each in zip(sources, coded, strict=True)
         )
         if _used(chosen.inspect, streams):
             parts_reader(chosen)  # Its errors come before anything is begun.
@@ -176,14 +166,18 @@ def prepare_run(app: App, request: RunRequest, sinks: Sequence[Sink] = ()) -> It
             check_no_source(path, [source.name for _, source in sources])
         check_written_once(uris, written)
         own = {sink.name for stream, _ in streams for sink in stream.sinks}
+        facts = _facts(app, request, chosen, streams, finders.models)
+        facts = replace(facts, trigger=trigger.gauges if trigger else None)
         with (
-            opened_sinks(uris, _facts(app, request, chosen, streams), own) as opened,
+            opened_sinks(uris, facts, own) as opened,
+            finders.opened(request.backend, request.threads, request.compiling) as known,
             _with_model(
                 request, chosen, streams, (*opened.guarded, *sinks), opened.sinks
             ) as prepared,
         ):
             try:
-                yield prepared
+                warnings = (*known, *prepared.warnings)
+                yield replace(prepared, warnings=warnings, finders=finders.models, trigger=trigger)
             finally:
                 if prepared.pipeline.began:  # It has closed its sources itself.
                     unused.pop_all()
@@ -245,6 +239,7 @@ def _facts(
     request: RunRequest,
     chosen: RunModel,
     streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]],
+    finders: Sequence[RunModel],
 ) -> SinkFacts:
     """What sinks are told of the run."""
     made = [stream for stream, _ in streams]
@@ -266,75 +261,12 @@ def _facts(
         ),
         labels=chosen.spec.labels,
         columns=made[0].program.columns,
-        model=partial(model_facts, app, chosen, request.backend),
-    )
-
-
-def model_facts(app: App, chosen: RunModel, backend: str) -> ModelFacts:
-    """What the events of a run come from."""
-    version = load_backend(backend).probe().version
-    return ModelFacts(
-        digest=chosen.digest,
-        what=f"{chosen.kind} ({chosen.precision})",
-        backend=f"{backend} {version}".strip(),
-        settings=app.table,
+        model=partial(model_facts, app, chosen, request.backend, finders),
     )
 
 
 def _sink_uris(app: App, request: RunRequest) -> tuple[str, ...]:
     return (*app.sinks.uris, *(uri for uri in request.sinks if uri not in app.sinks.uris))
-
-
-def batch_of(model: Model) -> int:
-    """How many pictures the model takes at once; 1 where that is not fixed."""
-    first = model.inputs[0].shape[0] if model.inputs and model.inputs[0].shape else 1
-    return max(first, 1) if isinstance(first, int) else 1
-
-
-def choose_model(app: App, bundle: Path | None = None) -> RunModel:
-    """The bundle that is named, or the app's own, or its float model while there is none."""
-    place = bundle or app.bundle_path
-    path = None if bundle or place.exists() else app.model_path()
-    if path is None:
-        return _of_bundle(place)
-    spec = app.spec()
-    if spec is None:
-        raise ModelError(f"{path}: the app says nothing of its preprocessing and decoder")
-    model = read_model(path)
-    return RunModel(model, spec, "float model", model.digest, "fp32", str(path))
-
-
-def make_detector(chosen: RunModel, runner: Runner) -> Detector:
-    """The model as a detector. Raises ModelError when it is none."""
-    if not chosen.spec.decoder:
-        raise ModelError(
-            f"{chosen.where}: its spec names no decoder, so nothing can be found with it",
-            "build it with a --spec that has a [decoder] table",
-        )
-    decoder = make_decoder(chosen.spec.decoder, chosen.where, chosen.spec.preprocess)
-    if decoder.task != "detect":
-        raise ModelError(
-            f"{chosen.where}: its decoder {chosen.spec.decoder['type']!r} is for {decoder.task};"
-            " this run needs a detector",
-            "a model that inspects parts runs in an app that finds them:"
-            f" edgesdk run line_inspection --bundle {chosen.where}",
-        )
-    if len(chosen.model.inputs) != 1:
-        names = ", ".join(spec.name for spec in chosen.model.inputs)
-        raise ModelError(f"{chosen.where}: a detector has one input, found {names}")
-    return Detector(chosen.spec.preprocess, runner, chosen.model.inputs[0].name, decoder)
-
-
-def _of_bundle(path: Path) -> RunModel:
-    bundle = open_bundle(path)
-    spec = bundle.manifest.spec
-    if spec is None:
-        raise ModelError(
-            f"{path}: this bundle says nothing of preprocessing and decoder",
-            "build it again with --spec",
-        )
-    precision = bundle.manifest.precision
-    return RunModel(bundle.model(), spec, "bundle", bundle.digest, precision, str(path), bundle)
 
 
 def sources_of(app: App, request: RunRequest) -> tuple[tuple[str, str], ...]:
@@ -355,27 +287,36 @@ def _opened(text: str, request: RunRequest) -> Source:
     return Paced(source) if request.policy == "newest" and not source.live else source
 
 
-def _stream(
-    app: App, request: RunRequest, name: str, source: Source, code: AppCode
-) -> tuple[PreparedStream, tuple[Stage, ...]]:
-    """A source with what is its own: the app's code with its state, and its files."""
-    events, video = _outputs(app, request, name)
-    program = code.program
+def _tables(
+    app: App, request: RunRequest, coded: Sequence[tuple[Source, AppCode]]
+) -> EventsByKind | None:
+    """The files of events, which all streams share."""
+    path = request.events or (Path(app.sinks.events) if app.sinks.events else None)
+    program, live = coded[0][1].program, any(source.live for source, _ in coded)
     kinds = (program.event, *others_of(program))
-    tables = event_files(events, kinds, bool(name)) if events else None
+    return event_files(path, kinds, len(coded) > 1, live) if path else None
+
+
+def _stream(
+    app: App,
+    request: RunRequest,
+    name: str,
+    coded: tuple[Source, AppCode],
+    tables: EventsByKind | None,
+) -> tuple[PreparedStream, tuple[Stage, ...]]:
+    """A source with what is its own: the app's code with its state, and its video."""
+    source, code = coded
+    program = code.program
+    wanted = request.video or (Path(app.sinks.video) if app.sinks.video else None)
+    video = of_stream(wanted, name) if wanted else None
     files: list[Sink] = [tables] if tables else []
     files += [VideoFile(video, lambda: source.fps, program.draw)] if video else []
     files += program.sinks() if isinstance(program, Writes) else []
-    more = tables.paths[1:] if tables else ()
-    return PreparedStream(name, source, program, events, video, tuple(files), more), code.stages
-
-
-def _outputs(app: App, request: RunRequest, stream: str) -> tuple[Path | None, Path | None]:
-    events = request.events or (Path(app.sinks.events) if app.sinks.events else None)
-    video = request.video or (Path(app.sinks.video) if app.sinks.video else None)
-    events = of_stream(events, stream) if events else None
-    video = of_stream(video, stream) if video else None
-    return events, video
+    events, *more = tables.paths if tables else (None,)
+    return (
+        PreparedStream(name, source, program, events, video, tuple(files), tuple(more)),
+        code.stages,
+    )
 
 
 def _written(streams: Sequence[tuple[PreparedStream, tuple[Stage, ...]]]) -> list[Path]:

@@ -81,6 +81,7 @@ class CacheFile:
             _files.write_atomic(self.path, _written(progressed, self.fingerprint))
         except EdgeError:
             return
+        _files.clear_abandoned(self.folder)
         files = sorted(self.folder.glob("*.npz"), key=_age, reverse=True)
         for old in files[KEPT:]:
             with contextlib.suppress(OSError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from edgesdk.bundle import Manifest
 from edgesdk.checkup.finding import Finding, Severity, counted
 from edgesdk.checkup.input_findings import input_findings
+from edgesdk.checkup.inspection_findings import inspection_findings
 from edgesdk.checkup.layer_findings import layer_findings
 from edgesdk.checkup.output_findings import output_findings
 from edgesdk.checkup.range_findings import range_findings
@@ -49,7 +50,8 @@ def examine(manifest: Manifest, more: Iterable[Finding] = ()) -> Checkup:
     found = [*more]
     if manifest.calibration:
         found += input_findings(manifest.calibration)
-    found += [*output_findings(manifest), *layer_findings(manifest)]
+    found += [*output_findings(manifest), *inspection_findings(manifest)]
+    found += layer_findings(manifest)
     if manifest.calibration:
         found += range_findings(manifest.calibration)
     findings = sorted(found, key=lambda finding: _ORDER.index(finding.severity))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +52,13 @@ def _show(result: Replay) -> None:
     screen.print(f"{origin.app}, run {origin.run_id}: {result.parts:,} parts", highlight=False)
     for note in result.notes:
         screen.print(f"note: {note}", highlight=False)
-    if result.differences:
-        screen.print(_table(result.differences[:SHOWN]))
     other = result.parts - result.same
-    if other > SHOWN:
-        screen.print(f"... and {other - SHOWN:,} more")
+    told = [each for each in result.differences if _otherwise(each)]
+    if told:
+        screen.print(_table(told[:SHOWN]))
+    if rest := other - min(len(told), SHOWN):
+        alike = (each for each in result.differences if not _otherwise(each))
+        screen.print(f"... and {rest:,} more{_fields_of(alike)}", highlight=False)
     verdicts = "verdict" if result.same == 1 else "verdicts"
     screen.print(
         f"{result.same:,} {verdicts} the same in every field, {other:,} not;"
@@ -65,13 +67,29 @@ def _show(result: Replay) -> None:
     )
 
 
-def _table(differences: tuple[Difference, ...]) -> Table:
+def _fields_of(alike: Iterable[Difference]) -> str:
+    """What is different in those of which the table would show twice the same."""
+    names = dict.fromkeys(
+        name
+        for each in alike
+        for name, value in vars(each.now).items()
+        if value != getattr(each.before, name)
+    )
+    return f", different in: {', '.join(names)}" if names else ""
+
+
+def _table(differences: Sequence[Difference]) -> Table:
     table = Table(title="judged otherwise", title_justify="left")
     for column in ("part", "was", "score", "is", "score"):
         table.add_column(column, justify="right" if column in ("part", "score") else "left")
     for each in differences:
         table.add_row(str(each.before.part), *_words(each.before), *_words(each.now))
     return table
+
+
+def _otherwise(each: Difference) -> bool:
+    """In a way that the table shows, and not, say, by another threshold alone."""
+    return _words(each.before) != _words(each.now)
 
 
 def _words(verdict: Verdict) -> tuple[str, str]:

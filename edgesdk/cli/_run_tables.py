@@ -39,16 +39,23 @@ def threads_table(summary: RunSummary) -> Table:
     return table
 
 
-def streams_table(summary: RunSummary, sums: dict[str, dict[str, int]]) -> Table:
-    """A row for each stream; `sums` has its counts by column."""
-    columns = list(dict.fromkeys(name for row in sums.values() for name in row))
-    headings = ("stream", "captured", "processed", "dropped", "fps", "age p95 ms")
-    table = _table("Streams", (*headings, *columns, "state"))
+def streams_table(summary: RunSummary) -> Table:
+    """How each stream went, a row each."""
+    headings = ("stream", "captured", "processed", "dropped", "fps", "age p95 ms", "state")
+    table = _table("Streams", headings)
     for stream in summary.streams:
         frames = (stream.frames_captured, stream.frames_processed, stream.frames_dropped)
         figures = (*map(str, frames), f"{stream.fps:.1f}", *_ms(stream.age.p95_ms))
-        counts = (str(sums[stream.name].get(name, 0)) for name in columns)
-        table.add_row(stream.name, *figures, *counts, state(stream))
+        table.add_row(stream.name, *figures, state(stream))
+    return table
+
+
+def stream_counts_table(sums: dict[str, dict[str, int]]) -> Table:
+    """What each stream counted, a row each; `sums` has its counts by column."""
+    columns = tuple(dict.fromkeys(name for row in sums.values() for name in row))
+    table = _table("Counts by stream", ("stream", *columns))
+    for stream, row in sums.items():
+        table.add_row(stream, *(str(row.get(name, 0)) for name in columns))
     return table
 
 

@@ -10,17 +10,23 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from edgesdk import _config
-from edgesdk.apps import App, PreparedRun
+from edgesdk.apps import App, PreparedRun, RunModel
 from edgesdk.apps.program import Writes
 from edgesdk.cli._console import console as make_console
 from edgesdk.cli._run_tables import (
     counts_table,
     state,
+    stream_counts_table,
     streams_table,
     threads_table,
     times_table,
 )
 from edgesdk.pipeline import Packet, RunSummary
+from edgesdk.signals.counted import CountedTrigger
+from edgesdk.sinks import Measured
+
+MOMENTARY = frozenset(("connected", "connections", "safe_state"))
+"""Figures of sinks that mean something only while a run goes on."""
 
 
 class Bar:
@@ -81,7 +87,8 @@ def announce(app: App, run: PreparedRun) -> None:
     for stream in run.streams:
         label = f"source {stream.name}" if stream.name else "source"
         click.echo(f"  {label}: {stream.source.name}", err=True)
-    click.echo(f"  model:  {model.where} ({model.kind}, {model.precision})", err=True)
+    for each, title in ((model, "model: "), *((finder, "finder:") for finder in run.finders)):
+        click.echo(f"  {title} {each.where} ({each.kind}, {each.precision})", err=True)
     if model.kind == "float model":
         click.echo(
             f"  no bundle was built yet, so the float model runs; build one: "
@@ -96,22 +103,28 @@ def announce(app: App, run: PreparedRun) -> None:
 def as_object(app: App, run: PreparedRun, backend: str, summary: RunSummary) -> dict[str, Any]:
     """The summary and where it comes from, fit for JSON."""
     plain: dict[str, Any] = _config.plain(summary)
-    model = run.model
     return {
         "app": app.name,
-        "model": {
-            "path": model.where,
-            "kind": model.kind,
-            "precision": model.precision,
-            "digest": model.digest,
-        },
+        "model": _told(run.model),
+        "finders": [_told(finder) for finder in run.finders],
         "backend": backend,
         "policy": " and ".join(sorted({stream.policy for stream in summary.streams})),
         **plain,
         "totals": totals(run, summary.counts),
+        "trigger": run.trigger and {"name": run.trigger.name, **run.trigger.gauges()},
         "events_file": _first([stream.events for stream in run.streams]),
         "video_file": _first([stream.video for stream in run.streams]),
         "files": [str(path) for path in _files(run, summary)],
+        "sinks": {name: dict(figures) for name, figures in sink_figures(run).items()},
+    }
+
+
+def _told(model: RunModel) -> dict[str, str]:
+    return {
+        "path": model.where,
+        "kind": model.kind,
+        "precision": model.precision,
+        "digest": model.digest,
     }
 
 
@@ -130,7 +143,8 @@ def show(run: PreparedRun, summary: RunSummary) -> None:
     console.print(counts_table(totals(run, summary.counts), summary.counts))
     if len(summary.streams) > 1:
         sums = {stream.name: totals(run, stream.counts) for stream in summary.streams}
-        console.print(streams_table(summary, sums))
+        console.print(stream_counts_table(sums))
+        console.print(streams_table(summary))
     console.print(times_table(summary))
     console.print(threads_table(summary))
     dropped = f", {summary.frames_dropped} dropped" if summary.frames_dropped else ""
@@ -140,8 +154,28 @@ def show(run: PreparedRun, summary: RunSummary) -> None:
         f" ({state(summary.streams[0]) if len(summary.streams) == 1 else summary.ended})",
         highlight=False,
     )
+    if run.trigger is not None:
+        console.print(_trigger(run.trigger), highlight=False, soft_wrap=True)
     for path in _files(run, summary):
         console.print(f"written: {path}", highlight=False, soft_wrap=True)
+    for name, figures in sink_figures(run).items():
+        told = ", ".join(f"{figure.replace('_', ' ')} {count:,.0f}" for figure, count in figures)
+        console.print(f"{name}: {told}", highlight=False, soft_wrap=True)
+
+
+def sink_figures(run: PreparedRun) -> dict[str, list[tuple[str, float]]]:
+    """What became of what each sink was given, by the sink's name."""
+    return {
+        sink.name: [(name, value) for name, value in sink.gauges().items() if name not in MOMENTARY]
+        for sink in run.sinks
+        if isinstance(sink, Measured)
+    }
+
+
+def _trigger(trigger: CountedTrigger) -> str:
+    figures = trigger.gauges()
+    lost = f", could not be read {figures['losses']:g} times" if figures["losses"] else ""
+    return f"trigger {trigger.name} fired {figures['fired']:g} times{lost}"
 
 
 def tell_failures(summary: RunSummary) -> bool:
@@ -154,13 +188,14 @@ def tell_failures(summary: RunSummary) -> bool:
 
 
 def _files(run: PreparedRun, summary: RunSummary) -> list[Path]:
-    """Those that were written: a stream without a frame makes none."""
+    """Those that were written: a stream without a frame makes none, nor a video without room."""
     streams = zip(run.streams, summary.streams, strict=True)
     made = [prepared for prepared, figures in streams if figures.frames_processed]
     files = [(each.events, *each.more_events, each.video) for each in made]
     programs = (each.program for each in made)
     own = [path for each in programs if isinstance(each, Writes) for path in each.files()]
-    return [*(path for paths in files for path in paths if path is not None), *own]
+    shared = dict.fromkeys(path for paths in files for path in paths if path and path.exists())
+    return [*shared, *own]
 
 
 def _first(paths: Sequence[Path | None]) -> str | None:

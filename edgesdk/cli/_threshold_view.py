@@ -31,4 +31,4 @@ def threshold_lines(found: ThresholdFit, precision: str) -> list[str]:
             f"  bad parts turned down: {found.caught} of {found.bad}, "
             f"with the float threshold {found.caught_given}"
         )
-    return lines + ([f"  {found.note}"] if found.note else [])
+    return lines

@@ -16,6 +16,7 @@ from edgesdk.checkup.examine import examine
 from edgesdk.cli._bundle_doctor import check_page, write_page
 from edgesdk.cli._bundle_view import bundle_json, show_bundle
 from edgesdk.cli._compile_here import compile_here
+from edgesdk.cli._findings_view import show_checkup
 from edgesdk.cli._progress import shown
 from edgesdk.errors import TargetMissed, UsageError
 from edgesdk.quantize.placement import Wishes
@@ -103,6 +104,7 @@ def command(
     else:
         show_bundle(bundle)
         click.echo(f"  doctor: {checkup.verdict}")
+        show_checkup(checkup, brief=True)
         if checkup.findings:
             click.echo(f"  edgesdk doctor --bundle {path} says more")
     if not no_compile:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import textwrap
 from pathlib import Path
 
 import click
@@ -13,16 +11,10 @@ from edgesdk._config import plain
 from edgesdk.checkup import Checkup
 from edgesdk.cli._bundle_doctor import BundleQuestion, examined, report_json, write_page
 from edgesdk.cli._field_report import DEFAULT, write_report
+from edgesdk.cli._findings_view import show_checkup, show_finding, show_line
 from edgesdk.doctor import Diagnosis, diagnose
 from edgesdk.errors import EdgeError, UsageError
 from edgesdk.fieldreport import ReportRequest
-
-_MARKS = {
-    "ok": ("ok", "green"),
-    "problem": ("!!", "red"),
-    "warning": ("! ", "yellow"),
-    "absent": ("--", "yellow"),
-}
 
 
 @click.command()
@@ -119,30 +111,14 @@ def _bundle(question: BundleQuestion, as_json: bool) -> None:
 
 def _show_machine(diagnosis: Diagnosis) -> None:
     for finding in diagnosis.findings:
-        _show(finding.status, finding.name, finding.found, finding.meaning, finding.fix)
+        show_finding(finding.status, finding.name, finding.found, finding.meaning, finding.fix)
     if diagnosis.usable:
         click.secho("bundles run on this machine", bold=True)
 
 
 def _show_checkup(checkup: Checkup) -> None:
-    for finding in checkup.findings:
-        _show(finding.severity, finding.id, finding.found, finding.means, finding.do)
+    show_checkup(checkup)
     if checkup.unknown:
-        _show_line(f"not looked at, for want of evidence: {'; '.join(checkup.unknown)}")
+        show_line(f"not looked at, for want of evidence: {'; '.join(checkup.unknown)}")
     if checkup.healthy:
         click.secho(checkup.verdict, bold=True)
-
-
-def _show(status: str, name: str, found: str, meaning: str, fix: str) -> None:
-    mark, color = _MARKS.get(status, ("  ", None))
-    click.secho(mark, fg=color, nl=False)
-    click.secho(f" {name}: ", bold=True, nl=False)
-    click.echo(found)
-    _show_line(meaning)
-    if fix:
-        _show_line(f"to mend: {fix}")
-
-
-def _show_line(text: str) -> None:
-    width = min(shutil.get_terminal_size().columns, 100)
-    click.echo(textwrap.fill(text, width, initial_indent="     ", subsequent_indent="     "))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -75,7 +76,7 @@ def command(
     if as_json:
         click.echo(json.dumps(_facts(found, out, written)))
     else:
-        _show(found, out, written)
+        _show(found, good, out, written)
 
 
 def _preprocess(backbone: Path, spec: Path | None, size: int, resize: Resize) -> Preprocess:
@@ -113,7 +114,7 @@ def _facts(found: Fitted, out: Path, spec: Path) -> dict[str, object]:
     }
 
 
-def _show(found: Fitted, out: Path, spec: Path) -> None:
+def _show(found: Fitted, good: str, out: Path, spec: Path) -> None:
     limit = found.threshold
     lines = [
         f"{out}: {found.bank} good places of {found.pictures} pictures, "
@@ -123,11 +124,18 @@ def _show(found: Fitted, out: Path, spec: Path) -> None:
         f"  good parts turned down, to be expected: {limit.rate:.2%} "
         f"(95 %: {limit.rate_low:.2%} to {limit.rate_high:.2%})",
     ]
-    lines += [f"  {limit.note}"] if limit.note else []
     lines += [f"  {len(found.skipped)} pictures could not be read"] if found.skipped else []
-    lines += [f"next: edgesdk build {out} --spec {spec} --device orin --data GOOD"]
+    lines += [
+        "  whether it catches bad parts is not known yet: LABELLED is a folder with good/ and one"
+        " for each kind of defect",
+        f"next: edgesdk build {out} --spec {spec} --device orin --data {shlex.quote(good)}"
+        " --eval LABELLED",
+    ]
     for line in lines:
         console().print(line, highlight=False, soft_wrap=True)
+    if limit.note:
+        click.secho("warning: ", fg="yellow", nl=False, err=True)
+        click.echo(limit.note, err=True)
 
 
 def _share(option: str, text: str) -> float:

@@ -121,8 +121,9 @@ def command(
 ) -> None:
     """Run an app (its folder, or a shipped one's name) or a bundle on a source, or on several.
 
-    Inside an app's folder nothing needs to be named. Of several sources each has the app's code,
-    events file and video to itself, and all share the model.
+    Inside an app's folder nothing needs to be named. Of several sources each has the app's code
+    and its video to itself; all share the model and the events file, whose column stream tells
+    them apart.
 
     Ctrl-C ends the run after the frame in hand, within 2 s even when a camera hangs: the files
     are complete, the summary is printed, and the exit code is 130. So it is where Ctrl-C comes

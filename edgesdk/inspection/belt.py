@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgesdk._optional import require
 from edgesdk.inspection.settings import PartSettings
+from edgesdk.pipeline import Packet
 from edgesdk.vision.parts import Box, Picture
 
 Floats = NDArray[np.floating]
@@ -31,11 +32,12 @@ _SEED = 0.6
 
 @dataclass(frozen=True)
 class Sighting:
-    """Something on the belt in one picture."""
+    """Something that may be a part, in one picture."""
 
     box: Box
-    crowded: bool
-    """It is larger than a part: this is one of several that touch, as far as can be told."""
+    crowd: Box | None = None
+    """Of an outline that is larger than a part: this is one of several that touch, as far as can be
+    told. None: it stands alone."""
 
 
 class Belt:
@@ -51,9 +53,12 @@ class Belt:
         self._cv2: ModuleType = require("cv2", "find parts on a belt")
         self._seen: Floats | None = None
         self._gain: Floats = np.ones(3)
+        self.left_out_px = 0.0
+        """The longest of what was too small to be a part in the last picture; 0: nothing was."""
 
-    def find(self, image: Picture) -> list[Sighting]:
-        """What lies on the belt in `image`, BGR (h, w, 3), from the smallest part's size on."""
+    def find(self, packet: Packet) -> list[Sighting]:
+        """What lies on the belt in this frame, from the smallest part's size on."""
+        image = packet.frame.image
         shrink = max(1, min(image.shape[:2]) // _ACROSS_PX)
         size = (image.shape[1] // shrink, image.shape[0] // shrink)
         small = self._cv2.resize(image, size, interpolation=self._cv2.INTER_AREA)
@@ -62,13 +67,14 @@ class Belt:
             mask, self._cv2.RETR_EXTERNAL, self._cv2.CHAIN_APPROX_SIMPLE
         )
         found: list[Sighting] = []
+        self.left_out_px = 0.0
         for outline in outlines:
             box = self._cv2.boundingRect(outline)
             longest, least = max(box[2:]) * shrink, min(box[2:]) * shrink
             if longest < self._settings.size_px[0] or least < self._settings.size_px[0] / 2:
-                continue
-            if longest <= self._settings.size_px[1]:
-                found.append(Sighting(_scaled(box, shrink), False))
+                self.left_out_px = max(self.left_out_px, longest)
+            elif longest <= self._settings.size_px[1]:
+                found.append(Sighting(_scaled(box, shrink)))
             else:
                 found += self._apart(outline, box, shrink)
         return found
@@ -121,7 +127,7 @@ class Belt:
         cores = self._cores(outline, box)
         needed = math.ceil(max(box[2:]) * shrink / self._settings.size_px[1])
         pieces = cores if len(cores) >= needed else _pieces(box, needed)
-        return [Sighting(_scaled(piece, shrink), True) for piece in pieces]
+        return [Sighting(_scaled(piece, shrink), _scaled(box, shrink)) for piece in pieces]
 
     def _cores(self, outline: NDArray[np.int32], box: Corner) -> list[Corner]:
         """The core of each part, grown to about the part's size."""

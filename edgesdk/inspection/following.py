@@ -57,6 +57,8 @@ class Track:
     sightings: int = 1
     passed: bool = False
     """It was judged, or is not to be."""
+    untold: bool = False
+    """It was judged because no trigger fired for it."""
     number: int = -1
     """Of the part, once it was judged."""
     views: list[Seen] = field(default_factory=list)

@@ -96,6 +96,8 @@ class Judge:
         fail_safe: Outcome = "reject" if bad else self._settings.fail_safe
         if not part.views:
             return fail_safe, "unseen"
+        if part.untriggered:
+            return fail_safe, "untriggered"
         if math.isnan(score):  # whatever the reason: what has no score is not good
             return fail_safe, "error"
         if late:

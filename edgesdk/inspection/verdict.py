@@ -9,10 +9,10 @@ from edgesdk.pipeline import Event
 
 Outcome = Literal["pass", "reject"]
 
-Reason = Literal["score", "late", "unseen", "error"]
+Reason = Literal["score", "late", "unseen", "untriggered", "error"]
 """Why an outcome is what it is: the model's score; or, whatever the score was, the fail-safe
-because the verdict came after its deadline, because the trigger fired and no part was seen, or
-because a step failed for this part."""
+because the verdict came after its deadline, because the trigger fired and no part was seen, because
+a part was seen and no trigger told of it, or because a step failed for this part."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from edgesdk.pipeline.classify import ClassifyPictures
 from edgesdk.pipeline.detect import Inference, Step, detect_stages
 from edgesdk.pipeline.errors import StageError, blame
 from edgesdk.pipeline.event_files import event_file, event_files
+from edgesdk.pipeline.find import FindObjects
 from edgesdk.pipeline.inspect import InspectParts
 from edgesdk.pipeline.paced import Paced
 from edgesdk.pipeline.packet import Event, Packet
@@ -39,6 +40,7 @@ __all__ = [
     "ClassifyPictures",
     "Collect",
     "Event",
+    "FindObjects",
     "Finishing",
     "Flushing",
     "FrameAge",

@@ -14,18 +14,21 @@ import dataclasses
 import io
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from edgesdk._files import Part, clear_abandoned
 from edgesdk.errors import EdgeError, UsageError
-from edgesdk.pipeline.packet import Event, Packet, field_value
+from edgesdk.pipeline.packet import Event, Packet, field_value, wall_time
 from edgesdk.pipeline.protocols import Sink
+
+TIME = "time_utc"
+"""The column of cameras' events that says when it was."""
 
 
 def event_files(
-    path: Path, kinds: Sequence[type[Event]], with_stream: bool = False
+    path: Path, kinds: Sequence[type[Event]], with_stream: bool = False, live: bool = False
 ) -> EventsByKind:
     """Sinks for several kinds of event: of the first in `path`, of each further one beside it.
 
@@ -34,7 +37,7 @@ def event_files(
     """
     places = {kind: path.with_name(f"{path.stem}-{kind_name(kind)}{path.suffix}") for kind in kinds}
     places[kinds[0]] = path
-    files = {k: event_file(place, k, with_stream) for k, place in places.items()}
+    files = {k: event_file(place, k, with_stream, live) for k, place in places.items()}
     return EventsByKind(files, tuple(places.values()))
 
 
@@ -43,11 +46,13 @@ def kind_name(kind: type[Event]) -> str:
     return kind.__name__.lower()
 
 
-def event_file(path: Path, kind: type[Event], with_stream: bool = False) -> Sink:
+def event_file(
+    path: Path, kind: type[Event], with_stream: bool = False, live: bool = False
+) -> Sink:
     """A sink for the events `kind`, by the extension: .csv, .jsonl or .json.
 
     The columns (keys) are the fields of `kind` in their order, `frame` and `time_ms` first, then,
-    `with_stream`, the name of the stream.
+    `with_stream`, the name of the stream; the last, of a `live` run, is the time of day.
     The file is made with the first packet: a run that processed no frame leaves an older file
     as it is. Raises UsageError for another extension.
     """
@@ -58,9 +63,18 @@ def event_file(path: Path, kind: type[Event], with_stream: bool = False) -> Sink
     }
     if path.suffix.lower() not in kinds:
         raise UsageError(f"{path}: events are written as {', '.join(kinds)}")
-    fields = [field.name for field in dataclasses.fields(kind)]
-    columns = [name for name in fields if with_stream or name != "stream"]
-    return kinds[path.suffix.lower()](path, columns)
+    return kinds[path.suffix.lower()](path, columns_of(kind, with_stream, live))
+
+
+def columns_of(kind: type[Event], with_stream: bool, live: bool) -> tuple[str, ...]:
+    """The fields of a kind of event in their order.
+
+    `with_stream`: the third is its stream. `live`: the last is when its frame was captured by the
+    wall clock, which for a file would be when it was read.
+    """
+    names = [field.name for field in dataclasses.fields(kind)]
+    own = [name for name in names if with_stream or name != "stream"]
+    return (*own, *((TIME,) if live else ()))
 
 
 class LineFile:
@@ -125,7 +139,7 @@ class CsvEvents:
             self._file.open()
             self._file.write(_csv_line(self._columns))
         for event in packet.events:
-            self._file.write(_csv_line([field_value(event, name) for name in self._columns]))
+            self._file.write(_csv_line(list(_values(packet, event, self._columns).values())))
 
     def tell(self, packet: Packet) -> None:
         """The same for the rest."""
@@ -150,7 +164,7 @@ class JsonLinesEvents:
         if not self._file.is_open:
             self._file.open()
         for event in packet.events:
-            self._file.write(_json(event, self._columns) + "\n")
+            self._file.write(_json(packet, event, self._columns) + "\n")
 
     def tell(self, packet: Packet) -> None:
         """The same for the rest."""
@@ -169,16 +183,18 @@ class JsonEvents:
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._path = path
         self._columns = columns
-        self._file: LineFile | None = None
+        self._part: Part | None = None
+        self._file = LineFile(path)
         self._separator = "[\n"
 
     def accept(self, packet: Packet) -> None:
         """Append to the temporary file."""
-        if self._file is None:
-            self._file = LineFile(_temporary(self._path))
+        if self._part is None:
+            self._part = _part_of(self._path)
+            self._file = LineFile(self._part.path)
             self._file.open()
         for event in packet.events:
-            self._file.write(self._separator + _json(event, self._columns))
+            self._file.write(self._separator + _json(packet, event, self._columns))
             self._separator = ",\n"
 
     def tell(self, packet: Packet) -> None:
@@ -187,17 +203,16 @@ class JsonEvents:
 
     def close(self) -> None:
         """End the array and rename the file."""
-        if self._file is None:
+        if self._part is None:
             return
+        part, self._part = self._part, None
         try:
             self._file.write("[]\n" if self._separator == "[\n" else "\n]\n")
             self._file.close()
-            self._file.path.chmod(0o644)
-            self._file.path.replace(self._path)
+            part.put()
         finally:
             self._file.close()
-            self._file.path.unlink(missing_ok=True)
-            self._file = None
+            part.discard()
 
 
 class EventsByKind:
@@ -235,17 +250,21 @@ def _csv_line(values: Sequence[object]) -> str:
     return text.getvalue()
 
 
-def _json(event: Event, columns: Sequence[str]) -> str:
-    return json.dumps({name: field_value(event, name) for name in columns}, allow_nan=False)
+def _json(packet: Packet, event: Event, columns: Sequence[str]) -> str:
+    return json.dumps(_values(packet, event, columns), allow_nan=False)
 
 
-def _temporary(path: Path) -> Path:
+def _values(packet: Packet, event: Event, columns: Sequence[str]) -> dict[str, object]:
+    return {
+        name: wall_time(packet) if name == TIME else field_value(event, name) for name in columns
+    }
+
+
+def _part_of(path: Path) -> Part:
+    clear_abandoned(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        return Part(path)
     except OSError as error:
         raise EdgeError(
             f"cannot write {path}: {error.strerror or error}", "name another place"
         ) from error
-    os.close(handle)
-    return Path(name)

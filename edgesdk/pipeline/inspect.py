@@ -35,7 +35,13 @@ class InspectParts:
         """`threshold` is the model's own; the model itself may be given later, by `load`."""
         self.threshold = threshold
         self.parallel = 1
+        self.defects: tuple[str, ...] = ()
+        """Where the model is a detector: its classes that make a part bad."""
         self._inspect = inspect
+
+    def look_for(self, defects: Sequence[str]) -> None:
+        """Say what is a defect, for a detector; by the app's code, once it is made."""
+        self.defects = tuple(defects)
 
     def load(self, inspect: Inspects, parallel: int = 1) -> None:
         """The model, before the run begins; `parallel` threads may call it at once."""

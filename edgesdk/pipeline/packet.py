@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 
 import numpy as np
 
@@ -62,6 +64,10 @@ class Packet:
     parts: tuple[Part, ...] = ()
     """On an inspection line: the parts that are due in this frame, most often none; after the stage
     "inspection" with what the model says of each of their pictures."""
+    unseen_ns: tuple[int, int] | None = None
+    """Likewise: parts may have been due from the one to the other moment of the monotonic clock
+    that nobody knows of, since no frame shows them or their trigger could not be read; most often
+    None."""
     classification: Classification | None = None
     """What a classifier says of the whole picture, after the stage "classification"."""
     events: tuple[Event, ...] = ()
@@ -71,3 +77,13 @@ class Packet:
     """Where the picture lies in the model's input; None before preprocessing."""
     timings_ns: Mapping[str, int] = field(default_factory=dict)
     """Nanoseconds that each stage so far took, by its name; the pipeline fills it in."""
+
+
+def wall_time(packet: Packet) -> str:
+    """When the frame was captured, by the wall clock as it is now; a frame carries none itself.
+
+    ISO 8601 in UTC with milliseconds and a Z.
+    """
+    age_ns = time.monotonic_ns() - packet.frame.captured_ns
+    moment = datetime.now(timezone.utc) - timedelta(microseconds=age_ns // 1000)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgesdk.errors import EdgeError, UsageError
 from edgesdk.pipeline.packet import Event, Packet
 from edgesdk.preprocess import Preprocess
-from edgesdk.video import FOURCC, VideoWriter
+from edgesdk.video import FOURCC, LEAST_ROOM_BYTES, VideoWriter
 
 Draw: TypeAlias = Callable[[Packet], NDArray[np.uint8]]
 """Makes the picture to show for a packet; it may not write to the frame's own pixels."""
@@ -42,14 +42,20 @@ class VideoFile:
         self._draw = draw
         self._writer: VideoWriter | None = None
         self._warned = False
+        self._ended = False
 
     def accept(self, packet: Packet) -> None:
         """Draw and append one picture."""
+        if self._ended:
+            return
         picture = self._draw(packet)
         if self._writer is None:
             height, width = picture.shape[:2]
             fps = self._fps() if callable(self._fps) else self._fps
             self._writer = VideoWriter(self._path, fps, (width, height))
+        if not self._writer.has_room():
+            self._end(self._writer)
+            return
         try:
             self._writer.write(self._fitted(picture, self._writer.size))
         except EdgeError:
@@ -61,6 +67,16 @@ class VideoFile:
         """Complete the file."""
         if self._writer is not None:
             self._writer.close()
+
+    def _end(self, writer: VideoWriter) -> None:
+        """Complete what there is while the disk still takes its end."""
+        self._ended, self._writer = True, None
+        writer.close()
+        _log.warning(
+            "%s: the disk is nearly full (less than %d MB free): the video ends after %d frames,"
+            " and the run goes on without it",
+            *(self._path, LEAST_ROOM_BYTES >> 20, writer.frames),
+        )
 
     def _fitted(self, picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
         height, width = picture.shape[:2]

@@ -52,6 +52,7 @@ def open_source(
     if uri.kind == "sim":
         return open_simulation(uri.location)
     if uri.kind == "pictures":
+        _check_there(uri.location)
         pictures = (
             open_pattern(uri.location) if is_pattern(uri.location) else open_pictures(uri.location)
         )
@@ -59,6 +60,17 @@ def open_source(
     if uri.kind == "video":
         return _video(uri, recovery)
     return open_camera(uri, recovery, keep)
+
+
+def _check_there(place: str) -> None:
+    """Who mistypes a camera gets here too."""
+    there = Path(place).exists() or Path(place.partition("#")[0]).exists()
+    if not there and not is_pattern(place):
+        raise DataError(
+            f"{place}: no such file or folder, and no camera or stream by its form",
+            "such as road.mp4, a folder of pictures, rtsp://HOST/PATH, /dev/video0, csi://0 or"
+            " sim://traffic",
+        )
 
 
 def _video(uri: SourceUri, recovery: Recovery | None) -> Source:

@@ -30,29 +30,45 @@ class Driver:
         self._back_off = BackOff(0.1, RECONNECT_S)
         self._changed = threading.Condition()
         self._fresh: deque[Due] = deque()
+        self._fresh_unseen: deque[tuple[int, int]] = deque()
         self._closing = False
         self._defect: Exception | None = None
         self._alive_ns: int | None = None
         """When the last packet came."""
+        self._known_until_ns: int | None = None
+        """From then on the ejector is at what no frame has shown."""
         self._said: Levels | None = None
         self._beat = False
         self._beat_ns = 0
         self._connected = False
         self._down_said = False
-        self._connections = self._given = self._failed_safe = self._late = 0
+        self._connections = self._given = self._failed_safe = self._late = self._slow = 0
+        self._unseen = 0
         self._episode = 0
         """Parts that failed safe since verdicts were last given."""
         self._first_connect()
         self._thread = threading.Thread(target=self._run, name="edgesdk-output", daemon=True)
         self._thread.start()
 
-    def hand_over(self, dues: list[Due], now_ns: int) -> None:
-        """Verdicts of one packet, which also says that the pipeline is alive."""
+    def hand_over(
+        self,
+        dues: list[Due],
+        now_ns: int,
+        known_until_ns: int | None = None,
+        unseen_ns: tuple[int, int] | None = None,
+    ) -> None:
+        """Verdicts of one packet, which also says that the pipeline is alive.
+
+        Until `known_until_ns` the ejector is at what frames have shown, None: while it is alive.
+        From the one to the other of `unseen_ns` it will be at what none has.
+        """
         with self._changed:
             if self._defect is not None:
                 raise self._defect
-            self._alive_ns = now_ns
-            if dues:
+            self._alive_ns, self._known_until_ns = now_ns, known_until_ns
+            if unseen_ns is not None:
+                self._fresh_unseen.append(unseen_ns)
+            if dues or unseen_ns is not None:
                 self._fresh.extend(dues)
                 self._changed.notify_all()
 
@@ -66,9 +82,14 @@ class Driver:
             _log.warning("%s did not end in time; left behind", self._wire.shown)
         if self._failed_safe:
             _log.warning(
-                "%s: %d parts failed safe, %d of them because their verdict was late; %d were"
-                " given",
-                *(self._wire.shown, self._failed_safe, self._late, self._given),
+                "%s: %d parts failed safe, %d of them because their verdict was late and %d because"
+                " the output was; %d were given",
+                *(self._wire.shown, self._failed_safe, self._late, self._slow, self._given),
+            )
+        if self._unseen:
+            _log.warning(
+                "%s: %d times it was not known what was at the ejector",
+                *(self._wire.shown, self._unseen),
             )
 
     def gauges(self) -> Mapping[str, float]:
@@ -80,6 +101,8 @@ class Driver:
             "given": self._given,
             "failed_safe": self._failed_safe,
             "late": self._late,
+            "slow": self._slow,
+            "unseen": self._unseen,
             "waiting": len(self._fresh) + self._schedule.waiting,
         }
 
@@ -109,8 +132,10 @@ class Driver:
         """One verdict in time, or none."""
         now_ns = time.monotonic_ns()
         if self._schedule.too_late(due, now_ns):
-            self._fail(due, "its verdict came too late")
-            self._late += 1
+            self._fail_late(due, now_ns)
+            return
+        if self._schedule.is_unseen(now_ns) and not due.reject:
+            self._fail(due, "it is at the ejector among parts that nobody knows of")
             return
         self._schedule.give(due, now_ns)
         try:
@@ -120,7 +145,7 @@ class Driver:
             raise
         if self._schedule.too_late(due, time.monotonic_ns()):
             self._fail(due, "the wire was too slow")
-            self._late += 1
+            self._slow += 1
             return
         self._given += 1
         if self._episode:
@@ -142,11 +167,36 @@ class Driver:
             self._wire.write(levels, said)
             self._said = levels
 
+    def _fail_late(self, due: Due, now_ns: int) -> None:
+        """Whose fault it is: the verdict's, or that of the thread and its wire."""
+        late_ms = (now_ns - due.at_ns) / 1e6
+        if self._schedule.too_late(due, due.told_ns):
+            self._fail(due, f"its verdict came too late; it was due {late_ms:.0f} ms ago")
+            self._late += 1
+        else:
+            self._fail(due, f"its verdict came in time, but the output is {late_ms:.0f} ms late")
+            self._slow += 1
+
     def _check_alive(self) -> None:
         """Without frames nothing is known, and so nothing of the parts on their way."""
-        if not self._relied_on or self._alive(time.monotonic_ns()):
+        now_ns = time.monotonic_ns()
+        if not self._relied_on:
+            return
+        if self._alive(now_ns):
+            if self._known_until_ns is not None and now_ns >= self._known_until_ns:
+                self._take_unseen()
             return
         _log.warning("%s: no frame for %g s: safe state", self._wire.shown, self._dead_ns / 1e9)
+        for due in self._schedule.forget():
+            self._fail(due, "no frame comes")
+
+    def _take_unseen(self) -> None:
+        """The ejector is at what no frame has shown: the safe state, until a verdict is due."""
+        self._unseen += 1
+        if self._unseen == 1:
+            _log.warning(
+                "%s: no frame has shown what is at the ejector now: safe state", self._wire.shown
+            )
         for due in self._schedule.forget():
             self._fail(due, "no frame comes")
 
@@ -171,13 +221,16 @@ class Driver:
         moments = [self._beat_ns, self._schedule.change_ns(time.monotonic_ns())]
         if self._relied_on and self._alive_ns is not None:
             moments.append(self._alive_ns + self._dead_ns)
+            moments.append(self._known_until_ns)
         return min(moment for moment in moments if moment is not None)
 
     def _wait(self, until_ns: int) -> None:
         """Sleep until then, until a verdict comes, or until the end."""
         rest_s = max(until_ns - time.monotonic_ns(), 0) / 1e9
         with self._changed:
-            self._changed.wait_for(lambda: self._fresh or self._closing, rest_s)
+            self._changed.wait_for(
+                lambda: self._fresh or self._fresh_unseen or self._closing, rest_s
+            )
         self._collect()
 
     def _collect(self) -> None:
@@ -185,6 +238,8 @@ class Driver:
         with self._changed:
             while self._fresh:
                 self._schedule.add(self._fresh.popleft())
+            while self._fresh_unseen:
+                self._unseen += self._schedule.leave_unseen(*self._fresh_unseen.popleft())
 
     def _first_connect(self) -> None:
         try:

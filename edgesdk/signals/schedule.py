@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 READY_NS = 20_000_000
 """How long "ready" stands where verdicts are held instead of pulsed: two scans of a usual PLC."""
@@ -34,6 +34,8 @@ class Due:
     part: int
     """0-based number within the run."""
     reject: bool
+    told_ns: int = field(default=0, compare=False)
+    """When its verdict was there."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Schedule:
         """False: the safe state is taken."""
         self._waiting: list[Due] = []
         self._last: Due | None = None
+        self._unseen: list[tuple[int, int]] = []
         self._reject_until_ns = self._pass_until_ns = self._ready_until_ns = 0
 
     @property
@@ -74,6 +77,21 @@ class Schedule:
     def add(self, due: Due) -> None:
         """One more verdict."""
         heapq.heappush(self._waiting, due)
+
+    def leave_unseen(self, from_ns: int, to_ns: int) -> bool:
+        """At the ejector there may be parts then that nobody knows of: the safe state is taken for
+        that time, and known rejects are given in it. True: it does not go on from the last such
+        time."""
+        if self._unseen and self._unseen[-1][0] <= from_ns <= self._unseen[-1][1]:
+            self._unseen[-1] = (self._unseen[-1][0], max(to_ns, self._unseen[-1][1]))
+            return False
+        self._unseen.append((from_ns, to_ns))
+        return True
+
+    def is_unseen(self, now_ns: int) -> bool:
+        """Whether that is so now."""
+        self._unseen = [(start, end) for start, end in self._unseen if end > now_ns]
+        return any(start <= now_ns for start, _ in self._unseen)
 
     def take(self, now_ns: int) -> Due | None:
         """The next part that is due by now, in the order of time; None: there is none."""
@@ -108,8 +126,8 @@ class Schedule:
 
     def levels(self, now_ns: int, beat: bool = False) -> Levels:
         """What the wires should say now."""
-        if not self.trusted or self._last is None:
-            return Levels(self.rule.safe_reject, beat=beat)
+        if not self.trusted or self._last is None or self.is_unseen(now_ns):
+            return Levels(self.rule.safe_reject or now_ns < self._reject_until_ns, beat=beat)
         number = self._last.part % 65535 + 1
         ready = now_ns < self._ready_until_ns
         if not self.rule.pulse_ns:
@@ -123,7 +141,8 @@ class Schedule:
     def change_ns(self, now_ns: int) -> int | None:
         """The next moment after `now_ns` at which levels or parts change; None: none is known."""
         ends = (self._reject_until_ns, self._pass_until_ns, self._ready_until_ns)
-        later = [end for end in ends if end > now_ns]
+        edges = (edge for unseen in self._unseen for edge in unseen)
+        later = [end for end in (*ends, *edges) if end > now_ns]
         if self._waiting:
             later.append(self._waiting[0].at_ns)
         return min(later, default=None)

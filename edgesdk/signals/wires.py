@@ -68,6 +68,10 @@ class OutputOptions:
     """How often the heartbeat changes while the pipeline is alive, and all levels are said anew."""
     dead_after_s: float = 2.0
     """So long without a frame means that the pipeline is dead."""
+    on_demand: bool = False
+    """1: the camera takes a picture only when a part comes, so that no frame means no part. 0:
+    where there is a `delay`, the safe state is taken as soon as the ejector comes to what no frame
+    has shown."""
 
     def __post_init__(self) -> None:
         for name in ("idle", "safe"):

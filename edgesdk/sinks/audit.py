@@ -14,9 +14,8 @@ from edgesdk._version import __version__
 from edgesdk.errors import UsageError
 from edgesdk.inspection.audit import LogWriter, Origin, Record, RecordedView
 from edgesdk.inspection.verdict import Verdict
-from edgesdk.pipeline.packet import Packet
+from edgesdk.pipeline.packet import Packet, wall_time
 from edgesdk.sinks.facts import SinkFacts
-from edgesdk.sinks.messages import wall_time
 from edgesdk.sinks.places import check_folder_place
 from edgesdk.sinks.uri import SinkUri
 from edgesdk.sinks.worker import Worker
@@ -64,6 +63,8 @@ def make_sink(uri: SinkUri, facts: SinkFacts) -> AuditSink:
         backend=model.backend,
         edgesdk=__version__,
         settings=model.settings,
+        finder_digest=model.finder_digest,
+        finder=model.finder,
     )
     room = round(options.file_mb * 1e6), round(options.limit_gb * 1e9)
     return AuditSink(uri.name, LogWriter(uri.path, origin, *room))

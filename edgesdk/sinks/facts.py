@@ -48,6 +48,10 @@ class ModelFacts:
     """Its name and version."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The app's, as they were set for the run."""
+    finder_digest: str = ""
+    """Of the detector's bundle that found what the model judged; empty: there was none."""
+    finder: str = ""
+    """The same for people, as `what`."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ class SinkFacts:
     model: Callable[[], ModelFacts] = ModelFacts
     """Asked by those sinks that keep it, since it may take a while; empty where it is not known, as
     in tests."""
+    trigger: Callable[[], Mapping[str, float]] | None = None
+    """Figures by name of what fires for each part, for any thread; None: nothing does."""
     others: tuple[type[Event], ...] = ()
     """Further kinds of event; a table or file of its own for each."""
     run_id: str = field(default_factory=new_run_id)

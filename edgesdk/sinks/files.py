@@ -12,13 +12,13 @@ from edgesdk.pipeline.event_files import (
     EventsByKind,
     JsonEvents,
     JsonLinesEvents,
+    columns_of,
     kind_name,
 )
 from edgesdk.pipeline.packet import Event, Packet
 from edgesdk.pipeline.protocols import Sink, TakesTheRest
 from edgesdk.pipeline.sinks import VideoFile
 from edgesdk.sinks.facts import SinkFacts
-from edgesdk.sinks.messages import event_columns
 from edgesdk.sinks.places import check_file_place, check_no_source
 from edgesdk.sinks.uri import SinkUri
 
@@ -49,8 +49,14 @@ def make_sink(uri: SinkUri, facts: SinkFacts) -> Sink:
 def _sink(kind: str, path: Path, facts: SinkFacts) -> Sink:
     several = len(facts.streams) > 1
     if kind in EVENT_FILES:
+        live = any(stream.source is not None and stream.source.live for stream in facts.streams)
         kinds = (facts.event, *facts.others)
-        return EventsByKind({k: _events(kind, _beside(path, k, facts), k, several) for k in kinds})
+        return EventsByKind(
+            {
+                each: EVENT_FILES[kind](_beside(path, each, facts), columns_of(each, several, live))
+                for each in kinds
+            }
+        )
     return StreamVideos(path, facts) if several else VideoFile(path, facts.fps, facts.draw)
 
 
@@ -59,11 +65,6 @@ def _beside(path: Path, event: type[Event], facts: SinkFacts) -> Path:
     if event is facts.event:
         return path
     return path.with_name(f"{path.stem}-{kind_name(event)}{path.suffix}")
-
-
-def _events(kind: str, path: Path, event: type[Event], several: bool) -> Sink:
-    columns = (*event_columns(event), *(("stream",) if several else ()))
-    return EVENT_FILES[kind](path, columns)
 
 
 def _of_stream(path: Path, stream: str) -> Path:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 
-from edgesdk.pipeline.packet import Event, Packet, field_value
+from edgesdk.pipeline.packet import Event, Packet, field_value, wall_time
 from edgesdk.sinks.facts import SinkFacts
 from edgesdk.sinks.uri import hide_password
 
@@ -74,10 +72,3 @@ class Numbering:
 def stream_of(packet: Packet, only: str) -> str:
     """The stream's name; `only` is that of a run with one (pictures name themselves otherwise)."""
     return only or packet.frame.source
-
-
-def wall_time(packet: Packet) -> str:
-    """When the frame was captured, by the wall clock as it is now; a frame carries none itself."""
-    age_ns = time.monotonic_ns() - packet.frame.captured_ns
-    moment = datetime.now(timezone.utc) - timedelta(microseconds=age_ns // 1000)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -10,7 +10,7 @@ from edgesdk._optional import require
 from edgesdk.errors import UsageError
 from edgesdk.pipeline.packet import Packet
 from edgesdk.pipeline.protocols import Sink
-from edgesdk.sinks.facts import SinkFacts, StreamFacts
+from edgesdk.sinks.facts import SinkFacts
 from edgesdk.sinks.files import NoOptions
 from edgesdk.sinks.messages import stream_of
 from edgesdk.sinks.opening import Measured
@@ -42,14 +42,15 @@ class Metrics:
         self._seen: dict[str, int] = {}
         registry = self._clients.CollectorRegistry()
         self._figures = _Figures(self._clients, registry)
-        self._collector = _Asked(facts.streams)
+        self._collector = _Asked(facts)
         registry.register(self._collector)
         try:
             self._server, self._thread = self._clients.start_http_server(port, host, registry)
         except (OSError, OverflowError) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise UsageError(
-                f"{host}:{port} cannot be served on: {error}",
-                f"another port, such as prometheus://127.0.0.1:{PORT + 1}",
+                f"metrics cannot be served on {host}:{port}: {why}",
+                f"name another port, such as prometheus://127.0.0.1:{PORT + 1}",
             ) from error
         self.port = int(self._server.server_port)
         self.address = f"http://{self._server.server_address[0]}:{self.port}/metrics"
@@ -113,9 +114,10 @@ class _Figures:
 class _Asked:
     """What sources and sinks say of themselves, at the moment of a fetch."""
 
-    def __init__(self, streams: Sequence[StreamFacts]) -> None:
+    def __init__(self, facts: SinkFacts) -> None:
         self.sinks: tuple[Sink, ...] = ()
-        self._streams = streams
+        self._streams = facts.streams
+        self._trigger = facts.trigger
 
     def collect(self) -> Iterator[Any]:
         """Called by the registry."""
@@ -129,6 +131,13 @@ class _Asked:
                 for figure, value in sink.gauges().items():
                     gauge.add_metric((sink.name, figure), value)
         yield gauge
+        if self._trigger is not None:
+            fires = core.GaugeMetricFamily(
+                "edgesdk_trigger", "Figures of what fires for each part", labels=("figure",)
+            )
+            for figure, value in self._trigger().items():
+                fires.add_metric((figure,), value)
+            yield fires
 
     def _of_sources(self, core: Any) -> Iterator[Any]:
         state = core.GaugeMetricFamily(

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesdk._files import write_atomic
+from edgesdk._files import clear_abandoned, write_atomic
 from edgesdk._optional import require
 from edgesdk.errors import EdgeError
-from edgesdk.pipeline.packet import Packet
+from edgesdk.pipeline.packet import Packet, wall_time
 from edgesdk.sinks.facts import SinkFacts
-from edgesdk.sinks.messages import stream_of, wall_time
+from edgesdk.sinks.messages import stream_of
 from edgesdk.sinks.places import check_folder_place
 from edgesdk.sinks.uri import SinkUri, hide_password
 from edgesdk.sinks.worker import Worker
@@ -66,6 +66,7 @@ def make_sink(uri: SinkUri, facts: SinkFacts) -> Snapshots:
     options = uri.options(SnapshotOptions)
     require("cv2", "write pictures")
     check_folder_place(uri.path)
+    clear_abandoned(uri.path)
     return Snapshots(uri.name, uri.path, options, facts)
 
 

@@ -39,6 +39,11 @@ class ClassMap:
                 "the model names no classes, so none can be counted by its name",
                 "is it a detector? one without labels gets them in its spec: labels = [...]",
             )
+        if not names:
+            raise UsageError(
+                "classes is empty, so nothing would be counted",
+                f"the model knows {', '.join(known[:12])}",
+            )
         if not set(names) & set(known):
             raise UsageError(
                 f"the model knows none of the classes to count: {', '.join(names)}",

@@ -9,13 +9,17 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesdk.detections import Detections
 from edgesdk.errors import ModelError
 from edgesdk.geometry import Placement
 from edgesdk.preprocess import Preprocess
 from edgesdk.tensors import Array, PictureRunner, Runner
 from edgesdk.vision.classification import Classification
-from edgesdk.vision.decoders import ClassDecoder
+from edgesdk.vision.decoders import ClassDecoder, DetectionDecoder
 from edgesdk.vision.inspected import Inspected
+
+COARSE = 4
+"""Pixels of the picture for one of the heat map of boxes, both ways."""
 
 Said = TypeVar("Said")
 Said_co = TypeVar("Said_co", covariant=True)
@@ -41,6 +45,36 @@ class Good:
         """A score 0..1 and no heat map. Raises ModelError as the classifier's decoder does."""
         classes: Classification = self.decoder.decode(outputs, placement)
         return Inspected(float(1 - classes.scores[self.good]))
+
+
+@dataclass(frozen=True)
+class Defects:
+    """A detector as an inspection model: the score is that of the surest defect."""
+
+    decoder: DetectionDecoder
+    classes: tuple[int, ...]
+    """Indices of those that are defects; the others are passed over."""
+
+    def decode(self, outputs: Mapping[str, Array], placement: Placement) -> Inspected:
+        """A score 0..1, 0 where no defect is found, and a heat map: in each box its score.
+
+        Raises ModelError as the detector's decoder does.
+        """
+        found = self.decoder.decode(outputs, placement)
+        found = found[np.isin(found.class_id, self.classes)]
+        score = float(found.score.max()) if len(found) else 0.0
+        return Inspected(score, _painted(found, placement.width, placement.height))
+
+
+def _painted(found: Detections, width: int, height: int) -> NDArray[np.float32]:
+    """The score of the best box over each place, 0 outside; shape (height / 4, width / 4)."""
+    heat = np.zeros((-(-height // COARSE), -(-width // COARSE)), np.float32)
+    for box, score in zip(found.xyxy / COARSE, found.score, strict=True):
+        left, top = np.floor(box[:2]).astype(int)
+        right, bottom = np.ceil(box[2:]).astype(int)
+        inside = heat[top:bottom, left:right]
+        np.maximum(inside, score, out=inside)
+    return heat
 
 
 @dataclass(frozen=True)

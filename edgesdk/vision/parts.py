@@ -43,6 +43,9 @@ class Part:
     """The one nearest to the station first; empty: the trigger fired and no part was seen."""
     error: str = ""
     """Why it cannot be judged by its score, in a sentence; empty: it can."""
+    untriggered: bool = False
+    """It was seen to pass, and the trigger did not tell of it or could not be read: whatever its
+    score, it does not pass."""
 
 
 def cut_out(image: Picture, center: tuple[float, float], side_px: int) -> Picture:

@@ -30,6 +30,8 @@ class Site:
     zones: tuple[Zone, ...] = ()
     ground: Ground | None = None
     """None: no speeds."""
+    regions: tuple[Zone, ...] = ()
+    """What is not in one of these is not looked at; none: all is."""
 
     def check(self) -> None:
         """Raises UsageError for two of the same name, and for what lies outside the picture."""
@@ -47,6 +49,8 @@ class Site:
             _check_inside(f"the line {what}", (line.start, line.end), width, height, hint)
         for zone in self.zones:
             _check_inside(f"the zone {zone.name!r}", zone.points, width, height)
+        for number, region in enumerate(self.regions):
+            _check_inside(f"regions[{number}]", region.points, width, height)
 
 
 @dataclass(frozen=True)

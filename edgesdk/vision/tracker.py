@@ -58,6 +58,14 @@ class TrackerSettings:
     def __post_init__(self) -> None:
         if self.min_hits < 1 or self.lost_frames < 0:
             raise ValueError("min_hits should be 1 or more and lost_frames 0 or more")
+        for name in ("high_score", "match_fit", "low_match_fit", "doubt_fit", "duplicate_iou"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} should be from 0 to 1, found {value:g}")
+        for name in ("recent_s", "gate_sigma", "gate_sizes"):
+            value = getattr(self, name)
+            if not value >= 0:
+                raise ValueError(f"{name} should be 0 or more, found {value:g}")
 
 
 @dataclass(frozen=True, eq=False)

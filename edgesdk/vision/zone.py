@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Literal
 
 import numpy as np
@@ -35,6 +35,10 @@ class Zone:
             raise ValueError(f"a zone takes 3 points or more, found {len(self.points)}")
         if not all(math.isfinite(value) for point in self.points for value in point):
             raise ValueError("the zone's points should be finite numbers")
+        if _crosses_itself(self._edges):
+            raise ValueError(
+                "the zone's edges cross each other: give its corners in their order around it"
+            )
         if abs(self.area) < 1e-6:
             raise ValueError("the zone has no area: its points lie on one line")
 
@@ -61,6 +65,19 @@ class Zone:
     @property
     def _edges(self) -> Sequence[tuple[Point, Point]]:
         return tuple(pairwise((*self.points, self.points[0])))
+
+
+def _crosses_itself(edges: Sequence[tuple[Point, Point]]) -> bool:
+    """Two edges cross when the ends of each lie on either side of the other."""
+    return any(
+        _side(a, b, c) * _side(a, b, d) < 0 and _side(c, d, a) * _side(c, d, b) < 0
+        for (a, b), (c, d) in combinations(edges, 2)
+    )
+
+
+def _side(a: Point, b: Point, point: Point) -> float:
+    """Twice the area of the triangle; its sign says on which side of a line a point lies."""
+    return (b[0] - a[0]) * (point[1] - a[1]) - (b[1] - a[1]) * (point[0] - a[0])
 
 
 def within(detections: Detections, zones: Sequence[Zone]) -> Detections:

@@ -123,6 +123,7 @@ class Board:
         row, column = event.counted_as
         if (row, column) in self._counts or len(self._counts) < MOST_ROWS:
             self._counts[row, column] += 1
+            self._streams[stream].totals[column] += 1
         if not event.worth_a_line:
             return
         names = [each.name for each in dataclasses.fields(event) if each.name not in OWN_FIELDS]
@@ -188,7 +189,8 @@ def _table(counts: dict[tuple[str, str], int], known: Sequence[str]) -> dict[str
 
 def _told(name: str, value: object, row: str, column: str) -> bool:
     """Not twice, and no readings of a clock that starts anywhere."""
-    return value not in (row, column) and not name.endswith("_ns")
+    words = (row, column, *row.split(), *column.split())
+    return not name.endswith("_ns") and value not in words
 
 
 def _short(value: object) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,8 @@ class StreamFigures:
     processed: int = 0
     missed: int = 0
     """Numbers of frames that did not come through: dropped by us, or lost before us."""
+    totals: Counter[str] = field(default_factory=Counter)
+    """Events by column of the table of counts."""
     _next_index: int = 0
     _done_ns: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT))
     _ages_ns: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT))
@@ -59,6 +61,7 @@ class StreamFigures:
             "size": self.size,
             "processed": self.processed,
             "dropped": max(self.missed - state.get("lost", 0), 0),
+            "totals": dict(self.totals),
             "fps": round(self.fps(now_ns), 1),
             "age_ms": spread_ms(list(self._ages_ns)),
             "last_s": None if last_ns is None else round((now_ns - last_ns) / 1e9, 1),

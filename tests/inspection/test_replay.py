@@ -50,6 +50,22 @@ def test_another_threshold_shows_which_parts_would_go_the_other_way(
     assert all(each["now"]["score"] == each["before"]["score"] for each in told["differences"])
 
 
+def test_the_table_shows_what_is_judged_otherwise_and_not_each_part_of_another_threshold(
+    logged: tuple[Path, Path, int],
+) -> None:
+    app, log, parts = logged
+    with sqlite3.connect(next(log.glob("*.audit"))) as connection:
+        rows = connection.execute("SELECT score FROM parts ORDER BY score DESC").fetchall()
+    threshold = (rows[0][0] + rows[1][0]) / 2  # above all but one
+    ran = edgesdk("run", str(app), "--replay", str(log), "--set", f"judge.threshold={threshold}")
+    assert ran.returncode == 3
+    assert f"0 verdicts the same in every field, {parts} not" in ran.stdout
+    table = [line.split("│") for line in ran.stdout.splitlines() if line.startswith("│")]
+    assert table
+    assert all(was.split()[0] != now.split()[0] for _, _, was, _, now, *_ in table)
+    assert "more, different in: threshold" in ran.stdout
+
+
 def test_parts_that_go_the_other_way_are_told_first_and_not_crowded_out(
     logged: tuple[Path, Path, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,12 +109,52 @@ def test_a_log_that_was_changed_is_no_evidence(
     assert "was changed" in ran.stderr
 
 
-def test_an_app_that_judges_no_parts_and_a_source_beside_a_log_are_refused(
+def test_an_app_that_judges_no_parts_says_whose_log_it_is_and_how_to_replay_it(
     logged: tuple[Path, Path, int],
 ) -> None:
+    _, log, _ = logged
+    for app in ("traffic_counting", "medical_triage"):
+        ran = edgesdk("run", app, "--replay", str(log))
+        assert ran.returncode == 2, ran.stderr
+        said = " ".join(ran.stderr.split())
+        assert f"this log was written by the app made_line, and {app} cannot replay it" in said
+        assert f"edgesdk run FOLDER_OF_MADE_LINE --replay {log}" in said
+
+
+def test_a_log_of_a_shipped_app_names_the_command_that_replays_it(
+    logged: tuple[Path, Path, int], tmp_path: Path
+) -> None:
+    _, log, _ = logged
+    (original,) = log.glob("*.audit")
+    copy = tmp_path / original.name
+    copy.write_bytes(original.read_bytes())
+    with sqlite3.connect(copy) as connection:
+        for key, value in (("app", "line_inspection"), ("model", "bundle (int8)")):
+            connection.execute("UPDATE run SET value = ? WHERE key = ?", (json.dumps(value), key))
+    ran = edgesdk("run", "traffic_counting", "--replay", str(tmp_path))
+    assert ran.returncode == 2, ran.stderr
+    wanted = f"hint: edgesdk run line_inspection --bundle BUNDLE --replay {tmp_path}"
+    assert wanted in " ".join(ran.stderr.split())
+
+
+def test_settings_that_this_version_does_not_know_name_the_version_of_the_log(
+    logged: tuple[Path, Path, int], tmp_path: Path
+) -> None:
     app, log, _ = logged
-    ran = edgesdk("run", "traffic_counting", "--replay", str(log))
-    assert ran.returncode in (1, 2), ran.stdout
+    (original,) = log.glob("*.audit")
+    copy = tmp_path / original.name
+    copy.write_bytes(original.read_bytes())
+    with sqlite3.connect(copy) as connection:
+        connection.execute("""UPDATE run SET value = '{"jugde": {}}' WHERE key = 'settings'""")
+        connection.execute("UPDATE run SET value = '\"9.9\"' WHERE key = 'edgesdk'")
+    ran = edgesdk("run", str(app), "--replay", str(tmp_path))
+    assert ran.returncode == 2, ran.stderr
+    assert "written by made_line of edgesdk 9.9" in ran.stderr
+    assert "jugde" in ran.stderr
+
+
+def test_a_source_beside_a_log_is_refused(logged: tuple[Path, Path, int]) -> None:
+    app, log, _ = logged
     ran = edgesdk("run", str(app), "--replay", str(log), "--source", "sim://line")
     assert ran.returncode == 2
     assert "a replay has its pictures from the log" in ran.stderr

@@ -38,6 +38,41 @@ OPTIONS = (
 )
 
 
+def test_a_broker_that_is_killed_twice_loses_no_verdict_and_holds_up_no_output(
+    tmp_path: Path,
+) -> None:
+    """It keeps what it has acknowledged, as a broker does that is meant to lose nothing."""
+    (tmp_path / "broker").mkdir()
+    broker = Mosquitto(tmp_path / "broker", "autosave_interval 1", "autosave_on_changes true")
+    plc = ModbusServer(tmp_path)
+    sent: list[Verdict] = []
+    with broker, plc, listening(broker.port) as heard:
+        sinks = open_sinks(
+            [
+                f"mqtt://127.0.0.1:{broker.port}/line/v?outbox={tmp_path}/box&flush=20s",
+                f"modbus://127.0.0.1:{plc.port}/coil/{COIL}?{OPTIONS}",
+            ],
+            facts(),
+        )
+        output = sinks[-1]
+        assert isinstance(output, Measured)
+        for step in range(60):
+            if step in {15, 35}:
+                broker.stop(signal.SIGKILL)
+            if step in {23, 45}:
+                broker.start()
+            sent.append(verdict(step, "reject" if step % 4 == 0 else "pass"))
+            for sink in sinks:
+                sink.accept(packet(sent[-1]))
+            time.sleep(0.05)
+        eventually(lambda: output.gauges()["waiting"] == 0)
+        for sink in reversed(sinks):
+            sink.close()
+        eventually(lambda: len(heard) == len(sent), 15)
+    assert output.gauges()["given"] == len(sent)
+    assert min(heard.values()) >= 1
+
+
 def test_the_broker_is_stopped_and_the_plc_killed_under_load(tmp_path: Path) -> None:
     (tmp_path / "broker").mkdir()
     broker, plc = Mosquitto(tmp_path / "broker"), ModbusServer(tmp_path)

@@ -164,7 +164,10 @@ def test_a_port_that_is_taken_is_known_before_the_run() -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(UsageError, match=f"127.0.0.1:{port} cannot be served on"):
+        with pytest.raises(
+            UsageError,
+            match=f"metrics cannot be served on 127.0.0.1:{port}: Address already in use",
+        ):
             open_sink(f"prometheus://127.0.0.1:{port}", facts())
 
 

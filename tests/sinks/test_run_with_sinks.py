@@ -66,6 +66,16 @@ def test_an_app_names_its_sinks_and_the_command_adds_to_them(tmp_path: Path) -> 
     assert cv2.imread(str(shots[0])).shape[2] == 3
 
 
+def test_the_end_of_a_run_says_what_became_of_what_sinks_were_given(tmp_path: Path) -> None:
+    run = ("run", str(APP), "--source", SCENE, "--sink", f"snapshots:{tmp_path}/shots?max=3")
+    done = edgesdk(*run)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(edgesdk(*run, "--json").stdout)["sinks"]["snapshots"]
+    assert told["dropped"] == 0
+    assert told["written"] >= 3 == len(list((tmp_path / "shots").iterdir()))
+    assert f"snapshots: written {told['written']}, dropped 0" in done.stdout
+
+
 def test_several_streams_share_a_sink_that_names_them(tmp_path: Path) -> None:
     done = edgesdk(
         *("run", str(APP), "--source", f"gate={SCENE}", "--source", f"yard={SCENE}"),

@@ -23,6 +23,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edgesdk._files import Part
 from edgesdk.backends.tensorrt.engines import store as store_module
 from edgesdk.backends.tensorrt.engines.admission import admitted, trusted
 from edgesdk.backends.tensorrt.engines.record import read_record
@@ -361,15 +362,17 @@ def test_what_somebody_else_put_into_the_folder_stays(store: EngineStore) -> Non
     assert {"mine.engine", "notes.json", "README"} <= set(names(folder))
 
 
-def test_what_a_killed_process_left_is_removed_after_a_day(store: EngineStore) -> None:
+def test_what_a_killed_process_left_is_removed_and_what_one_writes_now_is_not(
+    store: EngineStore,
+) -> None:
     folder = saved(store).path.parent
-    old, young = folder / ".abc.engine.xyz1", folder / ".abc.engine.xyz2"
-    for path in (old, young):
-        path.write_bytes(b"half")
-    then = time.time() - 25 * 3600
-    os.utime(old, (then, then))
+    left, written = Part(folder / "abc.engine"), Part(folder / "abc.engine")
+    dead = left.path.with_name(".abc.engine.edgesdk-00000000")
+    left.path.rename(dead)
+    left.discard()  # its lock is gone, as with its process
     saved(store, settings=DLA)
-    assert (old.exists(), young.exists()) == (False, True)
+    assert (dead.exists(), written.path.exists()) == (False, True)
+    written.discard()
 
 
 def test_where_the_bundle_takes_no_files_the_cache_does(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edgesdk.pipeline import Event
 from edgesdk.pipeline.protocols import SourceStats
 from edgesdk.web import WebPage
 from tests.web.browser import Tab, chromium
@@ -55,6 +58,25 @@ def shows_the_picture(tab: Tab, number: int = 0) -> bool:
     return bool(np.abs(red - RED).max() < 25 and np.abs(blue - BLUE).max() < 25)
 
 
+@dataclass(frozen=True)
+class Measured(Event):
+    """Something with a speed."""
+
+    label: str
+    where: str
+    direction: str
+    track_id: int
+    speed_kmh: float
+    speed_error_kmh: float
+    x_px: float
+    late: bool
+    lost: bool
+
+    @property
+    def counted_as(self) -> tuple[str, str]:
+        return self.label, self.where
+
+
 def soon(tab: Tab, number: int = 0) -> bool:
     """The picture may take some frames to be there."""
     return any(shows_the_picture(tab, number) or time.sleep(0.2) for _ in range(100))
@@ -82,6 +104,36 @@ def test_counts_rise_without_a_reload(tab: Tab) -> None:
         tab.wait(f"{COUNTED}.includes('person\\t1\\t1')")
         tab.wait(f"{COUNTED}.includes('all\\t2\\t1')")
         assert tab.text("#events li b") == "dog in"
+
+
+def test_each_of_several_cameras_shows_what_it_counted_itself(tab: Tab) -> None:
+    with page(of=facts("gate", "yard")) as sink:
+        sink.accept(packet(1, Passed(1, 40.0, "person", "in"), Passed(1, 40.0, "dog", "in")))
+        sink.accept(packet(1, Passed(1, 40.0, "dog", "out"), source="yard"))
+        tab.open(sink.address)
+        tab.wait(f"{COUNTED}.includes('all\\t2\\t1')")
+        shown = "[...document.querySelectorAll('article .totals')].map(each => each.innerText)"
+        assert [" ".join(text.split()) for text in tab.ask(shown)] == ["2 in 0 out", "0 in 1 out"]
+
+
+def test_an_only_camera_shows_its_counts_once(tab: Tab) -> None:
+    with page() as sink:
+        sink.accept(packet(1, Passed(1, 40.0, "person", "in")))
+        tab.open(sink.address)
+        tab.wait(f"{COUNTED}.includes('person')")
+        assert tab.text("article .totals") == ""
+
+
+def test_an_event_reads_in_words_with_units_and_without_what_is_not_known(tab: Tab) -> None:
+    event = Measured(
+        1, 40.0, "car", "gate in", "in", 31, 48.2, math.nan, 12.5, late=True, lost=False
+    )
+    with page() as sink:
+        sink.accept(packet(1, event))
+        tab.open(sink.address)
+        tab.wait("document.querySelector('#events li')")
+        assert tab.text("#events li b") == "car gate in"
+        assert tab.text("#events li span") == "track 31, speed 48.2 km/h, late"
 
 
 def test_stage_times_and_rate_are_shown(tab: Tab) -> None:

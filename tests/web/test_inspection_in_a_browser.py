@@ -76,6 +76,16 @@ def test_the_first_parts_are_told_to_be_too_few(tab: Tab) -> None:
         assert "3 parts" in tab.ask(f"{SECTION}.innerText")
 
 
+def test_while_it_learns_what_is_usual_it_says_how_far_it_is(tab: Tab) -> None:
+    with page(of=facts()) as sink:
+        run(sink, np.ones(60))
+        tab.open(sink.address)
+        tab.wait(f"{SECTION}.innerText.includes('learning what is usual: 60 of 1,000 parts')")
+        assert (
+            tab.ask("getComputedStyle(document.querySelector('.chart path')).strokeWidth") == "6px"
+        )
+
+
 def test_each_line_has_charts_of_its_own_on_a_phone(tab: Tab) -> None:
     with page(of=facts("left", "right")) as sink:
         run(sink, steady_then_dirty(), "left")

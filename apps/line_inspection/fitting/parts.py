@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from edgesdk.apps import load_app
 from edgesdk.inspection import PartFinder
 from edgesdk.pictures.set import Loader, given
 from edgesdk.pipeline import Packet
-from edgesdk.sim import LineScene, parse_simulation
+from edgesdk.sim import LineScene, LineSettings, parse_simulation
 from edgesdk.sim.source import SimSource
 from edgesdk.vision.parts import Part
 from fitting.flaws import Picture
@@ -33,15 +34,15 @@ MIXED = tuple(
 """Others, to try the model on."""
 
 
-def good_parts() -> list[Picture]:
-    """One picture of each part of the lines to learn from."""
-    return [part.views[0].picture for uri in GOOD for part in _parts(_scene(uri))]
+def good_parts(share: float = 1.0) -> list[Picture]:
+    """One picture of each part of the lines to learn from, or of their first `share`, 0..1."""
+    return [part.views[0].picture for uri in GOOD for part in _parts(_scene(uri, share))]
 
 
-def labelled_parts() -> Iterator[tuple[str, Picture]]:
-    """(defect or empty, picture) of each part of the lines to try."""
+def labelled_parts(share: float = 1.0) -> Iterator[tuple[str, Picture]]:
+    """(defect or empty, picture) of each part of the lines to try, or of their first `share`."""
     for uri in MIXED:
-        scene = _scene(uri)
+        scene = _scene(uri, share)
         defects = {part.part: part.defect for part in scene.parts()}
         for part in _parts(scene):
             view = part.views[0]
@@ -62,9 +63,10 @@ def as_set(crops: Sequence[Picture], name: str) -> pictures.PictureSet:
     return pictures.PictureSet(name, len(crops), loaders, True, digester=lambda chosen: digest)
 
 
-def _scene(uri: str) -> LineScene:
+def _scene(uri: str, share: float) -> LineScene:
     scene = parse_simulation(uri).scene
-    return LineScene(scene)  # type: ignore[arg-type]  # all of them are lines
+    assert isinstance(scene, LineSettings)
+    return LineScene(replace(scene, frames=round(share * scene.frames)))
 
 
 def _parts(scene: LineScene) -> Iterator[Part]:

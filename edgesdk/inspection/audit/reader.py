@@ -19,6 +19,9 @@ from edgesdk.errors import DataError
 from edgesdk.inspection.audit.record import Origin, Record, RecordedView, chained
 from edgesdk.inspection.audit.tables import FORMAT, SUFFIX, logs_in, verdict_of
 
+LATER = {"finder", "finder_digest"}
+"""Of `Origin`; logs of before have none."""
+
 
 @dataclass(frozen=True)
 class Log:
@@ -76,7 +79,7 @@ def open_log(place: Path) -> Log:
     chosen = [path for path in own if place.is_dir() or path >= place]
     about = [_read_about(path) for path in chosen]
     first = about[0]
-    fields = {name: first[name] for name in Origin.__dataclass_fields__}
+    fields = {name: first[name] for name in Origin.__dataclass_fields__ if name in first}
     return Log(tuple(chosen), Origin(**fields), first["file"] == 1)
 
 
@@ -90,7 +93,8 @@ def _read_about(path: Path) -> dict[str, Any]:
             about = _about(connection)
     except (sqlite3.Error, json.JSONDecodeError, ValueError) as error:
         raise DataError(f"{path}: this is no audit log: {error}") from error
-    missing = {*Origin.__dataclass_fields__, "format", "file", "previous_digest"} - set(about)
+    needed = {*Origin.__dataclass_fields__, "format", "file", "previous_digest"} - LATER
+    missing = needed - set(about)
     if missing:
         raise DataError(f"{path}: this is no audit log: {', '.join(sorted(missing))} missing")
     if about["format"] != FORMAT:

@@ -32,6 +32,10 @@ class Origin:
     """Version."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The app's, as they were set for the run."""
+    finder_digest: str = ""
+    """Of the detector's bundle that found the parts; empty: they were found on the belt."""
+    finder: str = ""
+    """The same for people."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ function scaleOf(values, limits) {
   return (value) => CHART.height - CHART.pad - (room * (value - low)) / (high - low || 1);
 }
 
-function controlChart({ name, values, limits, alarm }, group) {
+function controlChart({ name, values, limits, alarm }, { group, baseline, parts }) {
   const write = name === "reject rate" ? percent : scoreOf;
   const root = make("div", alarm ? "chart alarm" : "chart");
   const known = values.filter((value) => value !== null);
@@ -29,7 +29,8 @@ function controlChart({ name, values, limits, alarm }, group) {
   }
   const left = make("span");
   left.append(make("b", "", write(known[known.length - 1])), ` ${name}`);
-  const usual = limits ? `usual ${write(limits[0])} to ${write(limits[2])}` : "learning what is usual";
+  const usual = limits ? `usual ${write(limits[0])} to ${write(limits[2])}`
+    : `learning what is usual: ${parts.toLocaleString()} of ${(group * baseline).toLocaleString()} parts`;
   head.append(left, make("span", "", usual));
   const box = draw("svg", {
     viewBox: `0 0 ${CHART.width} ${CHART.height}`, preserveAspectRatio: "none", role: "img",
@@ -49,7 +50,7 @@ function controlChart({ name, values, limits, alarm }, group) {
     path += `${i && values[i - 1] !== null ? "L" : "M"}${place}`;
     if (limits && (value < limits[0] || value > limits[2])) dots += `M${place}h.01`;
   });
-  box.append(draw("path", { d: path }));
+  box.append(draw("path", { d: known.length > 1 ? path : `${path}h.01`, class: known.length > 1 ? "" : "single" }));
   if (dots) box.append(draw("path", { d: dots, class: "beyond" }));
   root.append(head, box);
   if (alarm) root.append(make("p", "", `${alarm[0].toUpperCase()}${alarm.slice(1)}.`));
@@ -62,13 +63,9 @@ function showInspections(inspections, streams) {
     const root = make("div", "inspection");
     const facts = make("p", "facts");
     const told = [[one.parts, "parts"], [one.rejects, "rejected"], [one.late, "late"]];
-    for (const [value, what] of told) {
-      const fact = make("span");
-      fact.append(make("b", "", value.toLocaleString()), ` ${what}`);
-      facts.append(fact);
-    }
+    facts.append(...told.map(([value, what]) => figure(value, what)));
     if (streams.length > 1) root.append(make("h3", "", streams[one.stream].name));
-    root.append(facts, ...one.charts.map((chart) => controlChart(chart, one.group)));
+    root.append(facts, ...one.charts.map((chart) => controlChart(chart, one)));
     return root;
   }));
 }

@@ -51,15 +51,16 @@ class View {
     this.name = make("span", "name");
     this.state = make("span", "state");
     this.facts = make("p", "facts");
+    this.totals = make("p", "facts totals");
     this.error = make("p", "error");
     const title = make("div", "title");
     title.append(this.name, this.state);
     const about = make("div", "about");
-    about.append(title, this.facts, this.error);
+    about.append(title, this.totals, this.facts, this.error);
     this.root.append(this.frame, about);
   }
 
-  show(stream) {
+  show(stream, columns) {
     this.img.alt = `Live picture of ${stream.name}`;
     this.name.textContent = stream.name;
     this.state.className = `state ${stream.state}`;
@@ -71,6 +72,7 @@ class View {
     this.note.hidden = !quiet && stream.last_s !== null;
     this.note.textContent = note(stream);
     this.facts.replaceChildren(...factsOf(stream));
+    this.totals.replaceChildren(...columns.map((name) => figure(stream.totals[name] || 0, name)));
     this.error.hidden = !stream.error;
     this.error.textContent = stream.error ? `Last interruption: ${stream.error}` : "";
   }
@@ -121,21 +123,24 @@ function factsOf(stream) {
   for (const name of ["lost", "corrupt", "reconnects"]) {
     if (stream[name]) facts.push([stream[name].toLocaleString(), name]);
   }
-  return facts.map(([value, what]) => {
-    const fact = make("span");
-    fact.append(make("b", "", value), ` ${what}`);
-    return fact;
-  });
+  return facts.map(([value, what]) => figure(value, what));
 }
 
-function showStreams(streams) {
+function figure(value, what) {
+  const fact = make("span");
+  fact.append(make("b", "", value.toLocaleString()), ` ${what}`);
+  return fact;
+}
+
+function showStreams(streams, columns) {
   const grown = streams.length > views.length;
   while (views.length < streams.length) {
     views.push(new View(views.length));
     at("streams").append(views[views.length - 1].root);
   }
   at("streams").className = streams.length > 4 ? "many crowd" : streams.length > 1 ? "many" : "";
-  streams.forEach((stream, i) => views[i].show(stream));
+  // The counts of an only stream stand in the table.
+  streams.forEach((stream, i) => views[i].show(stream, streams.length > 1 ? columns : []));
   if (grown) startPictures();
 }
 
@@ -178,12 +183,27 @@ function showStages(stages) {
   }));
 }
 
+const UNITS = { ms: "ms", s: "s", kmh: "km/h", kg: "kg" };
+
+// Names carry units: "speed_kmh" of 48 reads "speed 48 km/h". What says nothing is left out (no value,
+// a line called "line"), and so are places in the picture, which the picture shows.
+function facts(values) {
+  const told = ([name, value]) => ![null, false, name].includes(value) && !name.endsWith("_px");
+  return Object.entries(values).filter(told).map(([name, value]) => {
+    const words = name.split("_");
+    const unit = words.length > 1 ? UNITS[words[words.length - 1]] : undefined;
+    if (unit || words[words.length - 1] === "id") words.pop();
+    if (value === true) return words.join(" ");
+    return `${words.join(" ")} ${value}${unit ? ` ${unit}` : ""}`;
+  });
+}
+
 function showEvents(events, streams) {
   at("no-events").hidden = events.length > 0;
   at("events").hidden = !events.length;
   at("events").replaceChildren(...events.map((event) => {
     const line = make("li");
-    const values = Object.entries(event.values).map(([name, value]) => `${name} ${value ?? "–"}`);
+    const values = facts(event.values);
     if (streams.length > 1) values.unshift(streams[event.stream].name);
     const clock = `${Math.floor(event.at_s / 60)}:${(event.at_s % 60).toFixed(1).padStart(4, "0")}`;
     const words = make("div");
@@ -236,7 +256,7 @@ function show(state) {
   document.title = `${state.app} · edgesdk`;
   at("app").textContent = state.app;
   link("live", `running for ${span(state.uptime_s)}`);
-  showStreams(state.streams);
+  showStreams(state.streams, state.counts.columns);
   showCounts(state.counts);
   showInspections(state.inspections, state.streams);
   showStages(state.stages);

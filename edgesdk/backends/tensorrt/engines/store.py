@@ -11,14 +11,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from edgesdk._digest import sha256_bytes
-from edgesdk._files import write_atomic
+from edgesdk._files import clear_abandoned, write_atomic
 from edgesdk._resources import cache_folder
 from edgesdk._version import __version__
 from edgesdk.backends.tensorrt.engines.admission import admitted
@@ -34,8 +33,6 @@ KEPT = 8
 """So many engines of one graph stay in a folder: the newest."""
 KEPT_GRAPHS = 16
 """So many folders stay in the cache: those that were written to last."""
-ABANDONED_S = 24 * 3600
-"""A temporary file this old was left by a process that was killed."""
 LOCKS = (".lock", ".building")
 """For the pair of files of one engine; for a whole build."""
 
@@ -175,7 +172,7 @@ class EngineStore:
             for each in (path, path.with_suffix(".engine")):
                 with contextlib.suppress(OSError):
                     each.unlink()
-        _remove_abandoned(folder)
+        clear_abandoned(folder)
         return tuple(gone)
 
     @contextlib.contextmanager
@@ -238,12 +235,3 @@ def _removed_if_unused(folder: Path) -> Iterator[None]:
                 for name in LOCKS:
                     (folder / name).unlink(missing_ok=True)
                 folder.rmdir()
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Temporary files of `write_atomic`: .NAME.engine.XXXX and .NAME.json.XXXX."""
-    for path in folder.glob(".*.*.*"):
-        if path.name.split(".")[2] in ("engine", "json"):
-            with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > ABANDONED_S:
-                    path.unlink()
