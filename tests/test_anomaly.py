@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
+from edgesdk._progress import silent
 from edgesdk.anomaly import Backbone, FitSettings, Fitted, fit, write_fitted
-from edgesdk.anomaly.bank import PlaceSampler, cover
+from edgesdk.anomaly.bank import PlaceSampler, cover, usual_distances
 from edgesdk.anomaly.describing import describing
 from edgesdk.anomaly.fit import held_out
 from edgesdk.anomaly.graph import DESCRIPTION, Bank, with_bank
@@ -103,7 +104,7 @@ def test_neighbours_are_held_out_together_and_as_many_as_asked(
     assert abs(sum(out) - share * count) <= blocks * share + 1 + count / blocks
 
 
-def test_the_graph_computes_the_distance_to_the_nearest_good_place() -> None:
+def test_the_graph_computes_the_distance_to_the_nearest_good_place_less_what_is_usual() -> None:
     """Against the plain formula in float64, from the description that the graph gives itself."""
     rng = np.random.default_rng(5)
     described, layers = describing(backbone(), ())
@@ -114,13 +115,16 @@ def test_the_graph_computes_the_distance_to_the_nearest_good_place() -> None:
         rng.normal(0, 1, channels).astype(np.float32),
         rng.normal(0, 1, (channels, 6)).astype(np.float32),
         rng.normal(0, 3, (30, 6)).astype(np.float32),
+        rng.uniform(0, 4, 30).astype(np.float32),
     )
     tensor, _ = PREPROCESS(part(3))
     with opened(load_backend("onnxruntime"), described) as session:
         places = session.run({"images": tensor})[DESCRIPTION][0].reshape(channels, -1).T
     compressed = (places.astype(np.float64) - bank.mean) @ bank.basis
     apart = compressed[:, None] - bank.entries[None]
-    expected = np.sqrt((apart**2).mean(axis=2)).min(axis=1)
+    usual = bank.usual.astype(np.float64)
+    nearest = ((apart**2).mean(axis=2) - usual + usual.mean()).min(axis=1)
+    expected = np.sqrt(np.maximum(nearest, 0))
     with opened(load_backend("onnxruntime"), with_bank(described, bank)) as session:
         outputs = session.run({"images": tensor})
     np.testing.assert_allclose(outputs["heat"].ravel(), expected, rtol=1e-4, atol=1e-4)
@@ -164,6 +168,30 @@ def test_of_an_inverted_bottleneck_the_narrow_tensor_describes_places() -> None:
     assert described.outputs[0].shape == (1, 8, 8, 8)
 
 
+def test_large_pictures_are_described_by_coarser_layers() -> None:
+    """Strides 16 and 32; of stride 32 the last residual sum, and not what was made for the task."""
+    rng = np.random.default_rng(0)
+    names = ["c2", "c4", "c8", "c16", "c32"]
+    constants = {n: rng.normal(0, 0.1, (8, 3 if n == "c2" else 8, 3, 3)) for n in [*names, "task"]}
+    constants["same"] = rng.normal(0, 0.1, (8, 8, 3, 3))
+    weights = {f"{name}_w": w.astype(np.float32) for name, w in constants.items()}
+    nodes, last = [], "images"
+    for name in names:
+        keys = {"pads": [1] * 4, "strides": [2, 2]}
+        nodes.append(helper.make_node("Conv", [last, f"{name}_w"], [name], name, **keys))
+        last = name
+    nodes += [
+        helper.make_node("Conv", ["c32", "same_w"], ["same"], "same", pads=[1] * 4),
+        helper.make_node("Add", ["c32", "same"], ["sum"], "sum"),
+        helper.make_node("Conv", ["sum", "task_w"], ["task"], "task", pads=[1] * 4),
+    ]
+    model = make_model(nodes, weights, {"images": [1, 3, 64, 64]}, ["task"])
+    large = Backbone(Model.of(model), Preprocess(320, 320, resize="stretch"))
+    assert describing(large, ())[1] == ("c16", "sum")
+    small = Backbone(Model.of(model), Preprocess(256, 256, resize="stretch"))
+    assert describing(small, ())[1] == ("c8", "c16")
+
+
 def test_pictures_may_have_another_size_than_the_backbone_was_exported_with() -> None:
     wide = Backbone(Model.of(net()), Preprocess(128, 96, resize="stretch"))
     described, _ = describing(wide, ())
@@ -190,10 +218,49 @@ def test_equal_places_are_kept_once() -> None:
     assert len(cover(points, range(10))) == 3
 
 
+@settings(max_examples=30)
+@given(st.integers(0, 1000), st.integers(2, 5))
+def test_usual_is_the_mean_distance_of_the_five_nearest_good_places_of_other_parts(
+    seed: int, parts: int
+) -> None:
+    """Against all distances, written out."""
+    rng = np.random.default_rng(seed)
+    points, part_of = rng.normal(0, 1, (40, 3)).astype(np.float32), np.arange(40) % parts
+    found = usual_distances(points, part_of, np.arange(0, 40, 7))
+    for entry, value in zip(range(0, 40, 7), found, strict=True):
+        others = points[part_of != part_of[entry]].astype(np.float64)
+        squares = ((others - points[entry]) ** 2).mean(axis=1)
+        assert value == pytest.approx(np.sort(squares)[:5].mean(), rel=1e-3, abs=1e-5)
+
+
+def test_of_one_part_alone_nothing_is_usual() -> None:
+    points = np.random.default_rng(0).normal(0, 1, (20, 3)).astype(np.float32)
+    assert usual_distances(points, np.zeros(20, np.int64), np.arange(4)).tolist() == [0] * 4
+
+
+def test_a_rare_look_of_which_no_two_are_alike_stands_out_less_than_a_new_one() -> None:
+    """Common places lie within .1 of each other; one in ten is a stain, anywhere on a ring."""
+    rng = np.random.default_rng(2)
+    sampler = PlaceSampler(50)
+    for number in range(50):
+        stains = rng.normal(0, 1, (3, 10))
+        stains *= 10 / np.linalg.norm(stains, axis=0)
+        places = np.concatenate([rng.normal(0, 0.03, (3, 90)), stains], axis=1)
+        sampler.add(places.reshape(3, 10, 10).astype(np.float32), number)
+    bank = sampler.bank(3, 100, silent)
+
+    def score(place: list[float]) -> float:
+        short = (np.array(place) - bank.mean) @ bank.basis
+        return float((((short - bank.entries) ** 2).mean(axis=1) - bank.usual).min())
+
+    new_stain, defect = score([0.0, 6.0, -8.0]), score([1.0, 0.5, 0.0])
+    assert defect > new_stain
+
+
 def test_what_is_kept_of_places_does_not_grow_with_the_pictures() -> None:
     sampler = PlaceSampler(400)
     for seed in range(800):
-        sampler.add(np.random.default_rng(seed).normal(0, 1, (3, 8, 8)).astype(np.float32))
+        sampler.add(np.random.default_rng(seed).normal(0, 1, (3, 8, 8)).astype(np.float32), seed)
     assert sampler.kept <= 20_000
 
 

@@ -12,9 +12,12 @@ import onnx
 import pytest
 
 from edgesdk.accuracy.false_rejects import find_threshold
+from edgesdk.build.heads import with_finer_outputs
 from edgesdk.build.threshold import Seen, stated
 from edgesdk.bundle import Bundle, open_bundle
+from edgesdk.calibration import load_recipe
 from edgesdk.cli._threshold_view import threshold_lines
+from edgesdk.model import read_model
 from edgesdk.pictures import open_pictures
 from tests.anomaly_parts import SPEC, net, part, write_parts
 from tests.command import edgesdk
@@ -61,6 +64,19 @@ def test_fit_says_what_it_learned_and_what_the_threshold_promises(work: Path) ->
     assert limit["false_rejects"] == 0.1
     assert 0 <= limit["rate_low"] < limit["rate"] < limit["rate_high"] <= 1
     assert "part.toml" in told["spec"]
+
+
+def test_layers_before_a_comparison_may_make_less_noise_than_before_others(work: Path) -> None:
+    """What tells bad from good are small differences; a detector's boxes stand more."""
+    recipe = load_recipe("balanced")
+    finer = with_finer_outputs(recipe, read_model(work / "part.onnx"))
+    assert finer.min_output_sqnr_db is not None
+    assert recipe.min_output_sqnr_db is not None
+    assert finer.min_output_sqnr_db >= recipe.min_output_sqnr_db + 20
+    assert finer.max_float_share > recipe.max_float_share
+    assert with_finer_outputs(recipe, read_model(work / "net.onnx")) == recipe
+    none_asked = replace(recipe, min_output_sqnr_db=None)
+    assert with_finer_outputs(none_asked, read_model(work / "part.onnx")) == none_asked
 
 
 def test_folders_say_what_is_good_and_masks_are_no_pictures(work: Path) -> None:

@@ -33,7 +33,7 @@ from edgesdk.report import read_machine
 REPORT = Path(__file__).parent.parent / "reports" / "anomaly.json"
 PARTS = 5
 POOLED = "gap"
-SIZE = 224
+SIZE = 320
 
 
 @dataclass(frozen=True)

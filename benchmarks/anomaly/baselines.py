@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from benchmarks.anomaly.tiles import Tiles
@@ -44,9 +46,9 @@ def plain_patchcore(
 
 
 def pooled_features(tiles: Tiles, backbone: Backbone, names: list[str], tensor: str) -> Array:
-    """The classifier's own features, as a user without edgesdk would take them."""
-    size = backbone.preprocess
-    inputs = backbone.model.inputs[0].name
+    """The classifier's own features, at its own size, as a user without edgesdk would take them."""
+    inputs, own = backbone.model.inputs[0].name, backbone.model.inputs[0].shape
+    size = replace(backbone.preprocess, height=int(own[2]), width=int(own[3]))
     model = prepare(backbone.model, 17, {inputs: (1, 3, size.height, size.width)})
     with opened(load_backend("onnxruntime", patient=True), with_outputs(model, [tensor])) as s:
         rows = [

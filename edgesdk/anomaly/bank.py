@@ -17,6 +17,10 @@ with the covariance (7 MB) the most that a fit holds, however many pictures ther
 PER_PICTURE = 64
 """Of each picture, where their number is not known beforehand."""
 SEED = 6
+NEIGHBOURS = 5
+"""Places of other runs whose mean squared distance is usual for an entry: one alone is chance."""
+ROWS = 200
+"""Entries whose distances to all kept places are held at once: 16 MB."""
 
 
 class PlaceSampler:
@@ -27,13 +31,14 @@ class PlaceSampler:
         self._each = PER_PICTURE if pictures is None else -(-SAMPLED // max(pictures, 1))
         self._rng = np.random.default_rng(SEED)
         self._kept: list[Floats] = []
+        self._runs: list[NDArray[np.int64]] = []
         self._count = 0
         self._free = SAMPLED
         self._sum: NDArray[np.float64] | float = 0.0
         self._products: NDArray[np.float64] | float = 0.0
 
-    def add(self, description: Floats) -> None:
-        """One picture's, shape (D, h, w)."""
+    def add(self, description: Floats, run: int) -> None:
+        """One picture's, shape (D, h, w); pictures of one `run` may show the same part."""
         places = description.reshape(len(description), -1).T
         self._count += len(places)
         self._sum = self._sum + places.sum(axis=0, dtype=np.float64)
@@ -41,6 +46,7 @@ class PlaceSampler:
         number = min(self._each, len(places), self._free)
         chosen = self._rng.choice(len(places), number, replace=False)
         self._kept.append(places[chosen].copy())
+        self._runs.append(np.full(number, run, np.int64))
         self._free -= number
 
     @property
@@ -54,8 +60,9 @@ class PlaceSampler:
         covariance = np.asarray(self._products) / self._count - np.outer(mean, mean)
         basis = principal(covariance, components)
         short = (np.concatenate(self._kept) - mean.astype(np.float32)) @ basis
-        steps = progress(range(size), "cover", size)
-        return Bank(mean.astype(np.float32), basis, short[cover(short, steps)])
+        chosen = cover(short, progress(range(size), "cover", size))
+        usual = usual_distances(short, np.concatenate(self._runs), chosen)
+        return Bank(mean.astype(np.float32), basis, short[chosen], usual)
 
 
 def principal(covariance: NDArray[np.float64], components: int) -> Floats:
@@ -70,6 +77,26 @@ def principal(covariance: NDArray[np.float64], components: int) -> Floats:
     spread = np.sqrt(max(float(np.maximum(variance[largest], 0).mean()), 1e-12))
     basis: Floats = (directions[:, largest] / spread).astype(np.float32)
     return basis
+
+
+def usual_distances(points: Floats, runs: NDArray[np.int64], chosen: NDArray[np.int64]) -> Floats:
+    """How far good places of other runs are from each of the `chosen`: shape (B,), squared.
+
+    The mean of the nearest few, over the P components. Where all points are of one run nothing is
+    known, and it is 0. `points` (M, P), `runs` (M,).
+    """
+    energy = np.einsum("mp,mp->m", points, points)
+    usual = np.zeros(len(chosen), np.float32)
+    for start in range(0, len(chosen), ROWS):
+        rows = chosen[start : start + ROWS]
+        apart = energy[rows, None] + energy - 2 * (points[rows] @ points.T)
+        apart[runs[rows, None] == runs] = np.inf
+        least = np.partition(apart, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
+        least = np.maximum(least, 0) / points.shape[1]
+        usual[start : start + ROWS] = np.where(
+            np.isfinite(least).all(axis=1), least.mean(axis=1), 0
+        )
+    return usual
 
 
 def cover(points: Floats, steps: Iterable[int]) -> NDArray[np.int64]:

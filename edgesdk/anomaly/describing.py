@@ -27,9 +27,11 @@ def describing(backbone: Backbone, wanted: Sequence[str]) -> tuple[Model, tuple[
     that it has not.
     """
     whole = _prepared(backbone)
-    layers = choose_layers(whole, wanted)
+    layers = choose_layers(whole, wanted, backbone.preprocess.height)
     resized = _resized(only_outputs(whole, layers), backbone)
-    return describe(resized, choose_layers(resized, tuple(layers))), tuple(layers)
+    return describe(
+        resized, choose_layers(resized, tuple(layers), backbone.preprocess.height)
+    ), tuple(layers)
 
 
 def _prepared(backbone: Backbone) -> Model:

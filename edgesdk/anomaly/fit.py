@@ -61,8 +61,13 @@ def held_out(number: int, count: int, settings: FitSettings) -> bool:
 
     The pictures are cut into runs of neighbours; every so many runs, one is held out.
     """
-    run = number * settings.blocks // max(count, settings.blocks)
+    run = _run(number, count, settings)
     return int((run + 1) * settings.held_out) > int(run * settings.held_out)
+
+
+def _run(number: int, count: int, settings: FitSettings) -> int:
+    """Of the picture with this number, of `count`."""
+    return number * settings.blocks // max(count, settings.blocks)
 
 
 @contextmanager
@@ -88,7 +93,7 @@ def _learn(
         for number, picture in enumerate(progress(pictures, "learn", count)):
             before = _no_mask(Path(picture.name), before)
             if not held_out(number, count, settings):
-                sampler.add(look(picture)[DESCRIPTION][0])
+                sampler.add(look(picture)[DESCRIPTION][0], _run(number, count, settings))
                 learned.append(picture_key(picture.image))
     if len(learned) < FEWEST:
         raise _too_few(pictures, len(learned), "learn from")

@@ -5,7 +5,13 @@ Detection", arXiv:2106.08265): a description is the neighbourhood's mean over 3 
 several layers, brought to one grid and joined. Here its principal components are kept, and the
 squared distance to the nearest of the bank is one convolution:
 
-    |f - b|^2 = |f|^2 - 2 f.b + |b|^2
+    |f - b|^2 - u = |f|^2 - 2 f.b + (|b|^2 - u)
+
+u is how far from the entry b good places of other parts usually are. Good parts have rare looks
+(stains, edges) of which no two are alike, and common ones that are always the same: a distance
+that is nothing for the first is much for the second. A distance less a square of the entry's own
+is a power distance (Aurenhammer, "Power diagrams", 1987); that a distance counts by what is usual
+nearby is the local outlier factor's idea (Breunig et al., 2000) and that of PatchCore's weights.
 """
 
 from __future__ import annotations
@@ -40,6 +46,8 @@ class Bank:
     """Compresses a description that its mean was taken off: shape (D, P)."""
     entries: Floats
     """Compressed descriptions of good places, shape (B, P)."""
+    usual: Floats
+    """Mean squared distance over the P components at which other good places are, shape (B,)."""
 
 
 class _Writer:
@@ -117,13 +125,14 @@ def with_bank(described: Model, bank: Bank) -> Model:
     (N, 1, h, w), the distance of each.
 
     A distance is the root of the mean square over the P components, in units of the good places'
-    own spread: about 1 for a place as far from the bank as good places are from their mean.
+    own spread: about 1 for a place as far from the bank as good places are from their mean. What
+    is usual for an entry counts by how much it is more, or less, than for the mean entry.
     """
     writer = _Writer(described)
     del writer.proto.graph.output[:]
     batch, _, height, width = map(int, described.outputs[0].shape)
     short = _compressed(writer, bank)
-    nearest = _nearest(writer, short, bank.entries)
+    nearest = _nearest(writer, short, bank)
     heat = writer.node("Sqrt", [nearest], "root", HEAT)
     writer.node("ReduceMax", [heat], "worst", SCORE, axes=[1, 2, 3], keepdims=0)
     writer.result(SCORE, (batch,))
@@ -142,16 +151,16 @@ def _compressed(writer: _Writer, bank: Bank) -> str:
     return writer.node("Conv", inputs, "compress", kernel_shape=[1, 1])
 
 
-def _nearest(writer: _Writer, short: str, entries: Floats) -> str:
-    """Mean squared difference to the nearest entry, at each place."""
-    components = entries.shape[1]
-    wide = entries.astype(np.float64)
+def _nearest(writer: _Writer, short: str, bank: Bank) -> str:
+    """Mean squared difference to the nearest entry, less what is usual there, at each place."""
+    components = bank.entries.shape[1]
+    wide, usual = bank.entries.astype(np.float64), bank.usual.astype(np.float64)
     weight = (-2 / components * wide).astype(np.float32)[:, :, None, None]
-    energy = ((wide * wide).sum(axis=1) / components).astype(np.float32)
+    energy = (wide * wide).sum(axis=1) / components - (usual - usual.mean())
     inputs = [
         short,
         writer.constant("bank/weight", np.ascontiguousarray(weight)),
-        writer.constant("bank/energy", energy),
+        writer.constant("bank/energy", energy.astype(np.float32)),
     ]
     cross = writer.node("Conv", inputs, "bank", kernel_shape=[1, 1])
     least = writer.node("ReduceMin", [cross], "nearest", axes=[1], keepdims=1)

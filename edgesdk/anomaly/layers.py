@@ -10,6 +10,11 @@ from edgesdk.model.edit import value_shapes
 
 STRIDES = (8, 16)
 """Pixels for each place: finer layers know edges only, coarser ones lose a small defect."""
+COARSE = 32
+"""Stride of the second layer on large pictures; the first has 16 then."""
+MOST_PLACES = 32
+"""To a side, at stride 8. On larger pictures coarser layers see the same share of the picture,
+and know more (decision 34)."""
 
 ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "HardSwish", "Sigmoid", "PRelu")
 
@@ -17,16 +22,21 @@ Maps = dict[str, tuple[int, ...]]
 """Tensor -> its shape (N, C, h, w)."""
 
 
-def choose_layers(model: Model, wanted: Sequence[str]) -> Maps:
-    """The tensors in `wanted`, or what enters the next coarser layers after strides 8 and 16,
-    before it was widened for them.
+def choose_layers(model: Model, wanted: Sequence[str], height: int) -> Maps:
+    """The tensors in `wanted`, or what describes places of pictures of this `height` well.
 
-    `model` is prepared. Raises UnknownName for a tensor that is not there, ModelError for one that
-    is no map and for a backbone without any.
+    That is what enters the next coarser layers after strides 8 and 16, before it was widened for
+    them; on large pictures after stride 16, and the last residual addition at stride 32. `model`
+    is prepared, at a size of its own. Raises UnknownName for a tensor that is not there,
+    ModelError for one that is no map and for a backbone without any.
     """
     maps = _maps(model)
     if not wanted:
         found = _before_strides(model, maps)
+        coarse = _last_addition(model, maps)
+        if coarse and height > MOST_PLACES * STRIDES[0]:
+            del found[next(iter(found))]
+            found |= coarse
         if not found:
             raise ModelError(
                 "the backbone has no convolutional layers at strides 8 or 16 of its picture",
@@ -62,6 +72,14 @@ def _before_strides(model: Model, maps: Maps) -> Maps:
                 found[name] = maps[name]
                 break
     return found
+
+
+def _last_addition(model: Model, maps: Maps) -> Maps:
+    """The last residual addition at the coarse stride: what comes after it is for one task only."""
+    places = -(-int(model.inputs[0].shape[2]) // COARSE)
+    sums = [node.output[0] for node in model.proto.graph.node if node.op_type == "Add"]
+    coarse = [name for name in sums if name in maps and maps[name][2] == places]
+    return {name: maps[name] for name in coarse[-1:]}
 
 
 def _narrowest(model: Model, maps: Maps, name: str) -> str:

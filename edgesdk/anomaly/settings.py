@@ -28,8 +28,8 @@ class FitSettings:
     """How good parts are learned. Raises UsageError for a value out of range."""
 
     layers: tuple[str, ...] = ()
-    """Tensors of the backbone that describe a place of the picture; empty: those that enter
-    strides 16 and 32, or what these were widened from."""
+    """Tensors of the backbone that describe a place of the picture; empty: those of
+    strides 8 and 16, or 16 and 32 where pictures are higher than 256 pixels."""
     bank: int = 1000
     """Descriptions of good places that are kept: memory and time of the board grow with it."""
     components: int = 96

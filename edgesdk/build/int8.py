@@ -13,7 +13,7 @@ from edgesdk._progress import Progress
 from edgesdk.accuracy import Measured
 from edgesdk.backends import load_backend, opened
 from edgesdk.build.draft import Draft
-from edgesdk.build.heads import float_heads
+from edgesdk.build.heads import float_heads, with_finer_outputs
 from edgesdk.build.quantization import Quantizer
 from edgesdk.build.ranking import Jury
 from edgesdk.build.recovery import Search
@@ -131,7 +131,7 @@ class Int8Maker:
         quantizer = Quantizer(self.model, recipe, exact, self.progress, self.order.wishes, half)
         draft, seen = quantizer.draft(self.feeds)
         jury = self.juries.few()
-        reasons = rescue(draft, jury, recipe, self.progress)
+        reasons = rescue(draft, jury, with_finer_outputs(recipe, self.model), self.progress)
         shipped = draft.without(reasons)
         few = self.feeds.thinned(recipe.fit_pictures)
         return Int8Graph(
