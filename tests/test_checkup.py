@@ -262,6 +262,16 @@ def test_layers_in_float_are_listed_with_the_reason() -> None:
     assert "4.2 dB in INT8" in finding.means
 
 
+def test_layers_in_float_for_different_reasons_are_told_apart() -> None:
+    reasons = ("loses 4.2 dB", "named by --keep-float", "loses 4.2 dB")
+    kept = [
+        replace(layer, precision="fp16", reason=reason)
+        for layer, reason in zip(SOUND.layers, reasons, strict=False)
+    ]
+    finding = only(replace(SOUND, layers=(*kept, *SOUND.layers[3:])), "info")
+    assert "conv0, conv2: loses 4.2 dB; conv1: named by --keep-float." in finding.means
+
+
 def test_a_layer_that_int8_ruins_is_named() -> None:
     ruined = replace(SOUND.layers[2], sqnr_db=3.0)
     finding = only(replace(SOUND, layers=(*SOUND.layers[:2], ruined)))
