@@ -337,6 +337,16 @@ def test_an_inspection_that_catches_bad_parts_and_keeps_its_promise_is_sound() -
     assert examine(inspecting()).findings == ()
 
 
+def test_scores_of_good_parts_alone_may_differ_from_the_float_models() -> None:
+    """They lie close together, so little is a large share; the threshold was set for them."""
+    sound = inspecting()
+    assert sound.accuracy is not None
+    metrics = (TaskMetric("agreement", 1.0, 0.94, drop_low=0.05, drop_high=0.075),)
+    drop = examine(replace(sound, accuracy=replace(sound.accuracy, metrics=metrics))).findings[0]
+    assert (drop.id, drop.severity) == ("accuracy-drop", "info")
+    assert "--eval" in drop.do
+
+
 @pytest.mark.parametrize(
     ("area", "severity", "id_"),
     [

@@ -79,8 +79,8 @@ def _added(calibration: Calibration) -> Iterator[Finding]:
         yield Finding(
             "extra-operators",
             "info",
-            f"{counted(len(added), 'pointwise Mul')} stand in the graph that the float model "
-            f"does not have, after {named(added)}",
+            f"the graph has {counted(len(added), 'pointwise Mul')} more than the float model, "
+            f"after {named(added)}",
             "They balance channels of very different size before these are rounded, and could not "
             "be folded into the layer before: something lies between that is not homogeneous, or "
             "others read the tensor too.",
