@@ -150,7 +150,7 @@ class Driver:
         self._given += 1
         if self._episode:
             _log.warning(
-                "%s: verdicts are given again from part %d on; parts that failed safe before it: %d",
+                "%s: verdicts are given again from part %d on; parts failed safe before it: %d",
                 *(self._wire.shown, due.part, self._episode),
             )
             self._episode = 0
