@@ -262,6 +262,16 @@ def test_layers_in_float_are_listed_with_the_reason() -> None:
     assert "4.2 dB in INT8" in finding.means
 
 
+def test_layers_in_float_for_different_reasons_are_told_apart() -> None:
+    reasons = ("loses 4.2 dB", "named by --keep-float", "loses 4.2 dB")
+    kept = [
+        replace(layer, precision="fp16", reason=reason)
+        for layer, reason in zip(SOUND.layers, reasons, strict=False)
+    ]
+    finding = only(replace(SOUND, layers=(*kept, *SOUND.layers[3:])), "info")
+    assert "conv0, conv2: loses 4.2 dB; conv1: named by --keep-float." in finding.means
+
+
 def test_a_layer_that_int8_ruins_is_named() -> None:
     ruined = replace(SOUND.layers[2], sqnr_db=3.0)
     finding = only(replace(SOUND, layers=(*SOUND.layers[:2], ruined)))
@@ -325,6 +335,16 @@ def inspecting(area: float = 0.97, **changes: object) -> Manifest:
 
 def test_an_inspection_that_catches_bad_parts_and_keeps_its_promise_is_sound() -> None:
     assert examine(inspecting()).findings == ()
+
+
+def test_scores_of_good_parts_alone_may_differ_from_the_float_models() -> None:
+    """They lie close together, so little is a large share; the threshold was set for them."""
+    sound = inspecting()
+    assert sound.accuracy is not None
+    metrics = (TaskMetric("agreement", 1.0, 0.94, drop_low=0.05, drop_high=0.075),)
+    drop = examine(replace(sound, accuracy=replace(sound.accuracy, metrics=metrics))).findings[0]
+    assert (drop.id, drop.severity) == ("accuracy-drop", "info")
+    assert "--eval" in drop.do
 
 
 @pytest.mark.parametrize(

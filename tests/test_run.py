@@ -86,6 +86,15 @@ def test_people_get_tables_of_counts_and_times(app: Path, clip: Path) -> None:
     assert "no bundle was built yet" in done.stderr
 
 
+def test_where_nothing_was_counted_the_totals_stand_alone(app: Path, clip: Path) -> None:
+    done = edgesdk("run", app, "--source", clip, "--line", "0,1,9,1")
+    assert done.returncode == 0, done.stderr
+    title, top, heading, below, total = done.stdout.splitlines()[:5]
+    assert (title.strip(), top[0], below[0]) == ("Counts", "┏", "┡")
+    assert heading.replace("┃", " ").split() == ["down", "up"]
+    assert total.replace("│", " ").split() == ["total", "0", "0"]
+
+
 def test_the_line_can_be_named(app: Path, clip: Path) -> None:
     done = edgesdk("run", app, "--source", clip, "--line", "0,80,96,80", "--json")
     assert json.loads(done.stdout)["totals"] == {"down": 1, "up": 0}

@@ -91,7 +91,7 @@ def _learn(
     learned, before = [], Path()
     with _looking(described, backbone) as look:
         for number, picture in enumerate(progress(pictures, "learn", count)):
-            before = _no_mask(Path(picture.name), before)
+            before = _no_mask(Path(picture.name), before, pictures)
             if not held_out(number, count, settings):
                 sampler.add(look(picture)[DESCRIPTION][0], _run(number, count, settings))
                 learned.append(picture_key(picture.image))
@@ -100,13 +100,14 @@ def _learn(
     return sampler.bank(settings.components, settings.bank, progress), learned
 
 
-def _no_mask(name: Path, before: Path) -> Path:
+def _no_mask(name: Path, before: Path, pictures: PictureSet) -> Path:
     """`name`, unless it is a second file to the picture that came before it."""
     if (name.parent, name.stem) == (before.parent, before.stem) and name.suffix != before.suffix:
+        folder = Path(pictures.source) if Path(pictures.source).is_dir() else Path()
         raise DataError(
             f"{before} and {name.name}: two files of one name, as of masks beside pictures,"
             " which would be learned as good parts",
-            f"name the pictures alone, such as '{before.parent}/*{before.suffix}'",
+            f"name the pictures alone, such as '{folder / before.parent}/*{before.suffix}'",
         )
     return name
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edgesdk.bundle import Calibration, LayerPrecision, Manifest, Recovery
-from edgesdk.checkup.finding import Finding, counted, named
+from edgesdk.checkup.finding import SHOWN, Finding, counted, named
 
 NOISY_DB = 10.0
 """A tenth of the energy of a layer's output is noise."""
@@ -28,17 +28,29 @@ def _in_float(layers: tuple[LayerPrecision, ...]) -> Iterator[Finding]:
         return
     total = sum(layer.macs for layer in layers) or 1
     share = sum(layer.macs for layer in kept) / total
-    reasons = sorted({layer.reason for layer in kept if layer.reason})
     yield Finding(
         "layers-in-float",
         "info",
         f"{counted(len(kept), 'layer')} of {len(layers)} with {share:.1%} of the "
         f"multiply-accumulates stayed in float: {named([layer.node for layer in kept])}",
-        f"Why: {named(reasons) or 'not recorded'}. Each costs time on the board, and so do the "
+        f"Why: {_reasons(kept) or 'not recorded'}. Each costs time on the board, and so do the "
         "changes of precision around it.",
         "nothing, if the latency suits you",
         tuple(layer.node for layer in kept),
     )
+
+
+def _reasons(kept: list[LayerPrecision]) -> str:
+    """The only reason; or each of the first few with its layers."""
+    by_reason: dict[str, list[str]] = {}
+    for layer in kept:
+        if layer.reason:
+            by_reason.setdefault(layer.reason, []).append(layer.node)
+    if len(by_reason) < 2:
+        return "".join(by_reason)
+    told = [f"{named(nodes)}: {reason}" for reason, nodes in by_reason.items()]
+    rest = len(told) - SHOWN
+    return "; ".join(told[:SHOWN]) + (f"; and {rest} more" if rest > 0 else "")
 
 
 def _noisy(layers: tuple[LayerPrecision, ...]) -> Iterator[Finding]:
@@ -67,8 +79,8 @@ def _added(calibration: Calibration) -> Iterator[Finding]:
         yield Finding(
             "extra-operators",
             "info",
-            f"{counted(len(added), 'pointwise Mul')} stand in the graph that the float model "
-            f"does not have, after {named(added)}",
+            f"the graph has {counted(len(added), 'pointwise Mul')} more than the float model, "
+            f"after {named(added)}",
             "They balance channels of very different size before these are rounded, and could not "
             "be folded into the layer before: something lies between that is not homogeneous, or "
             "others read the tensor too.",

@@ -136,15 +136,29 @@ def _drops(accuracy: Accuracy) -> Iterator[Finding]:
         sure = low is not None and high is not None
         if share <= (LARGE_DROP if sure else LARGE_DROP_BY_CHANCE) or (sure and low <= 0):
             continue  # small, or its interval holds "no drop at all"
-        severity: Severity = "problem" if share > RUINED else "warning"
+        ruined, inspects = share > RUINED, metric.name == "agreement" and accuracy.threshold
+        severity: Severity = "problem" if ruined else "info" if inspects else "warning"
         interval = f" (drop {low:.3f} to {high:.3f} at 95 %)" if sure else ""
         yield Finding(
             "accuracy-drop",
             severity,
             f"{metric.name} fell from {metric.float_model:.3f} to {metric.bundle:.3f}{interval}, "
             f"by {share:.1%} of it, on {accuracy.pictures} pictures",
-            "The precision costs more than chance explains."
-            if sure
-            else "With so few pictures a part of it may be chance.",
-            "build with --max-drop, which gives layers back to float until the target holds",
+            *_judged(sure, severity),
         )
+
+
+def _judged(sure: bool, severity: Severity) -> tuple[str, str]:
+    """What a drop means, and what to do."""
+    if severity == "info":
+        return (
+            "It is of the scores of good parts, which lie close together, so that little is a "
+            "large share of it. By how much scores moved, the evidence says beside the threshold.",
+            "measure with good and bad parts: --eval FOLDER",
+        )
+    return (
+        "The precision costs more than chance explains."
+        if sure
+        else "With so few pictures a part of it may be chance.",
+        "build with --max-drop, which gives layers back to float until the target holds",
+    )

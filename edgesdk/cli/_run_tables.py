@@ -9,12 +9,11 @@ from edgesdk.pipeline import RunSummary, StreamSummary
 
 def counts_table(sums: dict[str, int], counts: dict[str, dict[str, int]]) -> Table:
     """Events by row and column; `sums` has the columns."""
-    table = Table(title="Counts", title_justify="left", show_footer=True)
-    table.add_column("", footer="total")
-    for name, total in sums.items():
-        table.add_column(name, footer=str(total), justify="right")
+    table = _table("Counts", ("", *sums))
     for label, row in counts.items():
         table.add_row(label, *(str(row.get(name, 0)) for name in sums))
+    table.add_section()
+    table.add_row("total", *map(str, sums.values()))
     return table
 
 

@@ -82,8 +82,8 @@ class Driver:
             _log.warning("%s did not end in time; left behind", self._wire.shown)
         if self._failed_safe:
             _log.warning(
-                "%s: %d parts failed safe, %d of them because their verdict was late and %d because"
-                " the output was; %d were given",
+                "%s: parts that failed safe: %d, because their verdict was late: %d, because the"
+                " output was: %d; verdicts given: %d",
                 *(self._wire.shown, self._failed_safe, self._late, self._slow, self._given),
             )
         if self._unseen:
@@ -150,7 +150,7 @@ class Driver:
         self._given += 1
         if self._episode:
             _log.warning(
-                "%s: verdicts are given again from part %d on; %d parts before it failed safe",
+                "%s: verdicts are given again from part %d on; parts failed safe before it: %d",
                 *(self._wire.shown, due.part, self._episode),
             )
             self._episode = 0
