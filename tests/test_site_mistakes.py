@@ -34,6 +34,7 @@ def refused(folder: Path, text: str, source: str = "sim://traffic?frames=2") -> 
         ("[settings]\nclasses = []", "classes is empty, so nothing would be counted; the model"),
         ("[settings.tracker]\nhigh_score = 5", "high_score should be from 0 to 1, found 5"),
         ("[settings.tracker]\ngate_sigma = -1", "gate_sigma should be 0 or more, found -1"),
+        ("[settings.tracker]\nlost_s = nan", "lost_s should be 0 or more, found nan"),
     ],
 )
 def test_what_would_count_nothing_or_wrongly_is_refused(

@@ -71,15 +71,13 @@ class TrackerSettings:
     motion: MotionSettings = field(default_factory=MotionSettings)
 
     def __post_init__(self) -> None:
-        if self.min_hits < 1 or min(self.lost_s, self.unconfirmed_misses) < 0:
-            raise ValueError(
-                "min_hits should be 1 or more, lost_s and unconfirmed_misses 0 or more"
-            )
+        if self.min_hits < 1 or self.unconfirmed_misses < 0:
+            raise ValueError("min_hits should be 1 or more and unconfirmed_misses 0 or more")
         for name in ("high_score", "match_fit", "low_match_fit", "doubt_fit", "duplicate_iou"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} should be from 0 to 1, found {value:g}")
-        for name in ("recent_s", "gate_sigma", "gate_sizes"):
+        for name in ("recent_s", "lost_s", "gate_sigma", "gate_sizes"):
             value = getattr(self, name)
             if not value >= 0:
                 raise ValueError(f"{name} should be 0 or more, found {value:g}")
