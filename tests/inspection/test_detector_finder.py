@@ -262,14 +262,18 @@ def test_defects_are_for_detectors(tmp_path: Path) -> None:
 # --- a real detector on real bottles -------------------------------------------------------------
 
 
+def asset(name: str) -> Path:
+    folder = assets_folder()
+    if folder is None or not (folder / name).is_file():
+        pytest.skip(f"needs the assets ({name}): set EDGESDK_ASSETS to their folder")
+    return folder / name
+
+
 def test_yolox_finds_the_bottles_of_a_line(tmp_path: Path) -> None:
     """Bottles of a real clip, on a belt that a panned camera makes of four of its frames."""
     import cv2  # noqa: PLC0415
 
-    assets = assets_folder()
-    clip, model = assets / "video/bottle-detection.mp4", assets / "models/yolox_nano_416.onnx"
-    if not clip.is_file() or not model.is_file():
-        pytest.skip("needs the assets (bottle-detection.mp4, yolox_nano_416.onnx)")
+    clip, model = asset("video/bottle-detection.mp4"), asset("models/yolox_nano_416.onnx")
     video, tiles = cv2.VideoCapture(str(clip)), []
     for number in range(1151):
         shown = video.grab()
@@ -280,7 +284,7 @@ def test_yolox_finds_the_bottles_of_a_line(tmp_path: Path) -> None:
     strip = np.hstack(tiles)[..., ::-1]  # 12 bottles in 2480 pixels; arrays are RGB
     lefts = range(strip.shape[1] - 480, -1, -20)
     np.savez(tmp_path / "belt.npz", X=np.array([strip[:, x : x + 480] for x in lefts]))
-    names = (assets / "models/coco_classes.txt").read_text().split("\n")
+    names = asset("models/coco_classes.txt").read_text().split("\n")
     labels = ", ".join(f'"{name}"' for name in names if name)
     (tmp_path / "yolox.toml").write_text(
         f'labels = [{labels}]\n[preprocess]\nwidth = 416\nheight = 416\ncolor = "bgr"\n'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -95,13 +96,17 @@ def test_another_model_is_named_and_its_scores_are_set_beside_the_old_ones(
     assert "judged otherwise" in ran.stdout
 
 
+def copied(log: Path, folder: Path) -> Path:
+    """The one file of a log again, to be changed."""
+    (original,) = log.glob("*.audit")
+    return shutil.copy(original, folder / original.name)
+
+
 def test_a_log_that_was_changed_is_no_evidence(
     logged: tuple[Path, Path, int], tmp_path: Path
 ) -> None:
     app, log, _ = logged
-    (original,) = log.glob("*.audit")
-    copy = tmp_path / original.name
-    copy.write_bytes(original.read_bytes())
+    copy = copied(log, tmp_path)
     with sqlite3.connect(copy) as connection:
         connection.execute("UPDATE parts SET outcome = 'pass', reason = 'score'")
     ran = edgesdk("run", str(app), "--replay", str(tmp_path))
@@ -125,9 +130,7 @@ def test_a_log_of_a_shipped_app_names_the_command_that_replays_it(
     logged: tuple[Path, Path, int], tmp_path: Path
 ) -> None:
     _, log, _ = logged
-    (original,) = log.glob("*.audit")
-    copy = tmp_path / original.name
-    copy.write_bytes(original.read_bytes())
+    copy = copied(log, tmp_path)
     with sqlite3.connect(copy) as connection:
         for key, value in (("app", "line_inspection"), ("model", "bundle (int8)")):
             connection.execute("UPDATE run SET value = ? WHERE key = ?", (json.dumps(value), key))
@@ -141,9 +144,7 @@ def test_settings_that_this_version_does_not_know_name_the_version_of_the_log(
     logged: tuple[Path, Path, int], tmp_path: Path
 ) -> None:
     app, log, _ = logged
-    (original,) = log.glob("*.audit")
-    copy = tmp_path / original.name
-    copy.write_bytes(original.read_bytes())
+    copy = copied(log, tmp_path)
     with sqlite3.connect(copy) as connection:
         connection.execute("""UPDATE run SET value = '{"jugde": {}}' WHERE key = 'settings'""")
         connection.execute("UPDATE run SET value = '\"9.9\"' WHERE key = 'edgesdk'")
